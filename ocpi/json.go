@@ -1,0 +1,310 @@
+package ocpi
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// MaxNesting is the deepest JSON that the hub accepts, in brackets. OCPI's own
+// objects need eight.
+const MaxNesting = 512
+
+// CheckJSON tells whether b is one JSON value (RFC 8259). It neither allocates
+// nor recurses: it runs over every body that passes the hub.
+func CheckJSON(b []byte) error {
+	s := scanner{b: b}
+	s.space()
+	if s.i == len(b) {
+		return fmt.Errorf("it is empty")
+	}
+	if !s.value() {
+		return s.fault()
+	}
+	s.space()
+	if s.i != len(b) {
+		return fmt.Errorf("unexpected data after the value, at byte %d", s.i)
+	}
+	return nil
+}
+
+// ScanEnvelope finds the top-level status_code of an OCPI response without
+// decoding the data. It is lenient about what peers do: the code may be a
+// string of digits. ok is false when b is no JSON object or has no code.
+func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
+	s := scanner{b: b}
+	s.space()
+	if !s.eat('{') {
+		return 0, false
+	}
+	s.space()
+	if s.eat('}') {
+		return 0, false
+	}
+	for {
+		s.space()
+		keyStart := s.i
+		if !s.string() {
+			return 0, false
+		}
+		key := s.b[keyStart:s.i]
+		s.space()
+		if !s.eat(':') {
+			return 0, false
+		}
+		s.space()
+		valueStart := s.i
+		if !s.value() {
+			return 0, false
+		}
+		if string(key) == `"status_code"` {
+			status, ok = parseStatus(bytes.Trim(s.b[valueStart:s.i], `"`))
+			if !ok {
+				return 0, false
+			}
+		}
+		s.space()
+		if s.eat('}') {
+			break
+		}
+		if !s.eat(',') {
+			return 0, false
+		}
+	}
+	s.space()
+	return status, ok && s.i == len(b)
+}
+
+func parseStatus(digits []byte) (StatusCode, bool) {
+	if len(digits) != 4 {
+		return 0, false
+	}
+	n := 0
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return StatusCode(n), true
+}
+
+// scanner walks JSON text. Its methods move i past what they name and answer
+// false, leaving i at the fault, when it is not there.
+type scanner struct {
+	b       []byte
+	i       int
+	tooDeep bool
+}
+
+func (s *scanner) fault() error {
+	switch {
+	case s.tooDeep:
+		return fmt.Errorf("nested deeper than %d levels", MaxNesting)
+	case s.i >= len(s.b):
+		return fmt.Errorf("it ends unexpectedly")
+	default:
+		return fmt.Errorf("unexpected character at byte %d", s.i)
+	}
+}
+
+func (s *scanner) space() {
+	for s.i < len(s.b) {
+		switch s.b[s.i] {
+		case ' ', '\t', '\n', '\r':
+			s.i++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) eat(c byte) bool {
+	if s.i < len(s.b) && s.b[s.i] == c {
+		s.i++
+		return true
+	}
+	return false
+}
+
+// value walks one value of any depth. open holds the kind of each open
+// bracket, one bit a level: set for an object.
+func (s *scanner) value() bool {
+	var open [MaxNesting / 64]uint64
+	depth := 0
+	for {
+		// A value begins here.
+		if s.i >= len(s.b) {
+			return false
+		}
+		switch c := s.b[s.i]; c {
+		case '{', '[':
+			if depth == MaxNesting {
+				s.tooDeep = true
+				return false
+			}
+			s.i++
+			bit := uint64(1) << (depth % 64)
+			if c == '{' {
+				open[depth/64] |= bit
+			} else {
+				open[depth/64] &^= bit
+			}
+			depth++
+			s.space()
+			if s.eat(c + 2) { // '{'+2 is '}', '['+2 is ']'
+				depth--
+				break
+			}
+			if c == '{' && !s.member() {
+				return false
+			}
+			continue
+		case '"':
+			if !s.string() {
+				return false
+			}
+		case 't':
+			if !s.literal("true") {
+				return false
+			}
+		case 'f':
+			if !s.literal("false") {
+				return false
+			}
+		case 'n':
+			if !s.literal("null") {
+				return false
+			}
+		default:
+			if !s.number() {
+				return false
+			}
+		}
+		// A value ended here: close what closes, go on at a comma.
+		for {
+			if depth == 0 {
+				return true
+			}
+			s.space()
+			if s.i >= len(s.b) {
+				return false
+			}
+			isObject := open[(depth-1)/64]&(1<<((depth-1)%64)) != 0
+			c := s.b[s.i]
+			if c == ',' {
+				s.i++
+				s.space()
+				if isObject && !s.member() {
+					return false
+				}
+				break
+			}
+			if isObject && c != '}' || !isObject && c != ']' {
+				return false
+			}
+			s.i++
+			depth--
+		}
+	}
+}
+
+// member walks a member's name and colon, up to its value.
+func (s *scanner) member() bool {
+	if !s.string() {
+		return false
+	}
+	s.space()
+	if !s.eat(':') {
+		return false
+	}
+	s.space()
+	return true
+}
+
+func (s *scanner) literal(word string) bool {
+	if len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
+		return false
+	}
+	s.i += len(word)
+	return true
+}
+
+// plain marks the bytes that a string may hold as they are.
+var plain = func() (t [256]bool) {
+	for c := 0x20; c < 256; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
+func (s *scanner) string() bool {
+	if !s.eat('"') {
+		return false
+	}
+	b, i := s.b, s.i
+	for i < len(b) {
+		c := b[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		if c == '"' {
+			s.i = i + 1
+			return true
+		}
+		s.i = i
+		if c != '\\' || !s.escape() {
+			return false
+		}
+		i = s.i
+	}
+	s.i = i
+	return false
+}
+
+// escape walks one backslash sequence.
+func (s *scanner) escape() bool {
+	s.i++
+	if s.i >= len(s.b) {
+		return false
+	}
+	switch s.b[s.i] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.i++
+		return true
+	case 'u':
+		for k := 1; k <= 4; k++ {
+			if s.i+k >= len(s.b) || unhex(s.b[s.i+k]) < 0 {
+				return false
+			}
+		}
+		s.i += 5
+		return true
+	}
+	return false
+}
+
+func (s *scanner) number() bool {
+	s.eat('-')
+	if !s.eat('0') && !s.digits() {
+		return false
+	}
+	if s.eat('.') && !s.digits() {
+		return false
+	}
+	if s.eat('e') || s.eat('E') {
+		if !s.eat('+') {
+			s.eat('-')
+		}
+		return s.digits()
+	}
+	return true
+}
+
+func (s *scanner) digits() bool {
+	start := s.i
+	for s.i < len(s.b) && '0' <= s.b[s.i] && s.b[s.i] <= '9' {
+		s.i++
+	}
+	return s.i > start
+}

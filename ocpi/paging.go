@@ -1,0 +1,67 @@
+package ocpi
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// MaxPage is the most objects that the hub returns in one page: X-Limit.
+const MaxPage = 100
+
+// Paging are the parameters of a list request (2.2.1 transport_and_format,
+// Paginated Request).
+type Paging struct {
+	// From is inclusive, To exclusive; zero means open.
+	From, To      time.Time
+	Offset, Limit int
+
+	query url.Values
+}
+
+// ParsePaging reads date_from, date_to, offset and limit. A larger limit than
+// MaxPage is lowered to it. The error names the parameter.
+func ParsePaging(q url.Values) (Paging, error) {
+	p := Paging{Limit: MaxPage, query: q}
+	for name, into := range map[string]*time.Time{"date_from": &p.From, "date_to": &p.To} {
+		if v := q.Get(name); v != "" {
+			t, err := ParseTime(v)
+			if err != nil {
+				return Paging{}, Errorf(InvalidParameters, "parameter %s: %v", name, err)
+			}
+			*into = t
+		}
+	}
+	for name, into := range map[string]*int{"offset": &p.Offset, "limit": &p.Limit} {
+		if v := q.Get(name); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 0 {
+				return Paging{}, Errorf(InvalidParameters, "parameter %s: %q must be a whole number, 0 or more", name, clip(v))
+			}
+			*into = n
+		}
+	}
+	p.Limit = min(p.Limit, MaxPage)
+	return p, nil
+}
+
+// Contains tells whether an object's last_updated lies in the interval.
+func (p Paging) Contains(t time.Time) bool {
+	return (p.From.IsZero() || !t.Before(p.From)) && (p.To.IsZero() || t.Before(p.To))
+}
+
+// Headers are the paging headers of a page with n of total objects, requested
+// at url (same chapter, Paginated Response). The Link keeps the filters.
+func (p Paging) Headers(url string, n, total int) []Header {
+	headers := []Header{
+		{HeaderTotalCount, strconv.Itoa(total)},
+		{HeaderLimit, strconv.Itoa(MaxPage)},
+	}
+	if next := p.Offset + n; n > 0 && next < total {
+		q := p.query
+		q.Set("offset", strconv.Itoa(next))
+		q.Set("limit", strconv.Itoa(p.Limit))
+		headers = append(headers, Header{HeaderLink, "<" + url + "?" + q.Encode() + `>; rel="next"`})
+	}
+	return headers
+}

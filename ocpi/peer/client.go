@@ -1,0 +1,148 @@
+package peer
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"busbar/ocpi"
+)
+
+// Client calls one platform. It is safe for concurrent use. Close it when the
+// platform is gone.
+type Client struct {
+	dialer *Dialer
+
+	auth atomic.Pointer[authorization]
+
+	mu    sync.Mutex
+	pools map[poolKey]*pool
+	// last caches the pool that was used last: most platforms have one host.
+	last   atomic.Pointer[lastPool]
+	closed bool
+}
+
+type poolKey struct {
+	tls  bool
+	addr string
+}
+
+type lastPool struct {
+	key  poolKey
+	pool *pool
+}
+
+// authorization is the header's value, made once, and what is known of the
+// form.
+type authorization struct {
+	token ocpi.CredentialsToken
+	form  ocpi.TokenForm
+	value string
+	// refused is set when the other form got a 401 as well: trying again would
+	// double every refused call.
+	refused bool
+}
+
+// NewClient makes the client of a platform that reads token in form; an empty
+// form means that it is not known yet, and Base64 is tried first.
+func (d *Dialer) NewClient(token ocpi.CredentialsToken, form ocpi.TokenForm) *Client {
+	c := &Client{dialer: d, pools: make(map[poolKey]*pool)}
+	c.SetToken(token, form)
+	return c
+}
+
+// SetToken changes the token for all calls that begin afterwards.
+func (c *Client) SetToken(token ocpi.CredentialsToken, form ocpi.TokenForm) {
+	if form == "" {
+		form = ocpi.TokenBase64
+	}
+	c.auth.Store(&authorization{token: token, form: form, value: token.Authorization(form)})
+}
+
+// Form is how the platform reads the token, as far as is known.
+func (c *Client) Form() ocpi.TokenForm { return c.auth.Load().form }
+
+// Call is one request to the platform.
+type Call struct {
+	Method string
+	Target *Target
+	// Path and Query are joined to the target, escaped.
+	Path, Query string
+	// Headers are sent as they are spelled, behind Host and Authorization.
+	Headers     []ocpi.Header
+	ContentType string
+	Body        []byte
+}
+
+// Do sends the call and reads the whole answer before the deadline. A call
+// that is refused with 401 is sent once more with the token in the other form,
+// and the form that worked is remembered (field-quirks). The error is always an
+// *Error. Release the answer when its bytes were used.
+func (c *Client) Do(ctx context.Context, deadline time.Time, call *Call) (*Answer, error) {
+	auth := c.auth.Load()
+	answer, err := c.exchange(ctx, deadline, call, auth.value)
+	if err != nil || answer.Status() != 401 || auth.refused {
+		return answer, err
+	}
+	other := &authorization{token: auth.token, form: auth.form.Other()}
+	other.value = auth.token.Authorization(other.form)
+	second, err := c.exchange(ctx, deadline, call, other.value)
+	if err != nil {
+		return answer, nil // the first answer is the better news
+	}
+	if second.Status() == 401 {
+		second.Release()
+		refused := *auth
+		refused.refused = true
+		c.auth.CompareAndSwap(auth, &refused)
+		return answer, nil
+	}
+	c.auth.CompareAndSwap(auth, other)
+	answer.Release()
+	return second, nil
+}
+
+// Close closes idle connections now and busy ones when their call ends.
+func (c *Client) Close() { c.sweep(time.Now(), true) }
+
+// Sweep closes connections that have been idle too long. Call it now and then.
+func (c *Client) Sweep(now time.Time) { c.sweep(now, false) }
+
+func (c *Client) sweep(now time.Time, closePools bool) {
+	c.mu.Lock()
+	c.closed = c.closed || closePools
+	pools := make([]*pool, 0, len(c.pools))
+	for _, p := range c.pools {
+		pools = append(pools, p)
+	}
+	c.mu.Unlock()
+	for _, p := range pools {
+		p.sweep(now, closePools)
+	}
+}
+
+// maxHosts bounds the hosts of one platform, whose URLs are its own to choose.
+const maxHosts = 16
+
+func (c *Client) pool(t *Target) (*pool, error) {
+	key := poolKey{t.tls, t.addr}
+	if last := c.last.Load(); last != nil && last.key == key {
+		return last.pool, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pools[key]
+	switch {
+	case p != nil:
+	case c.closed:
+		return nil, errPoolClosed
+	case len(c.pools) >= maxHosts:
+		return nil, errTooManyHosts
+	default:
+		p = c.dialer.newPool(*t)
+		c.pools[key] = p
+	}
+	c.last.Store(&lastPool{key, p})
+	return p, nil
+}

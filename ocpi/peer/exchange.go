@@ -1,0 +1,207 @@
+package peer
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+var errTooManyHosts = errors.New("the platform's URLs name too many hosts")
+
+// exchange sends the call on one connection and reads the answer.
+func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, authorization string) (*Answer, error) {
+	fail := func(f Failure, err error) (*Answer, error) {
+		if ctx.Err() != nil {
+			f = Cancelled
+		}
+		return nil, &Error{Failure: f, Host: call.Target.host, Err: err}
+	}
+	pool, err := c.pool(call.Target)
+	if err != nil {
+		return fail(Unreachable, err)
+	}
+	for {
+		cn, err := pool.get(ctx, deadline)
+		if errors.Is(err, errPoolBusy) {
+			return fail(Busy, err)
+		}
+		if err != nil {
+			return fail(Unreachable, err)
+		}
+		answer, sent, err := send(ctx, cn, call, authorization)
+		if err == nil {
+			if answer.reusable {
+				pool.put(cn)
+			} else {
+				pool.discard(cn)
+			}
+			return answer, nil
+		}
+		pool.discard(cn)
+		// The connection died while idle, in the moment after the look. What
+		// could not be written whole was not received, and reading twice harms
+		// nobody; a write that may have arrived is never repeated (O1, A5).
+		retry := !cn.fresh && ctx.Err() == nil && isReset(err) && (!sent || call.Method == "GET")
+		if !retry {
+			return fail(classify(err), err)
+		}
+	}
+}
+
+func classify(err error) Failure {
+	switch {
+	case isTimeout(err):
+		return TimedOut
+	case isReset(err):
+		return Broken
+	default:
+		return BadAnswer
+	}
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// aLongTimeAgo makes pending reads and writes fail at once.
+var aLongTimeAgo = time.Unix(1, 0)
+
+// send writes the request and reads the answer. sent tells that the whole
+// request was written. The connection's deadline is already set.
+func send(ctx context.Context, cn *conn, call *Call, authorization string) (_ *Answer, sent bool, _ error) {
+	// A requester that goes away wakes the read below.
+	stop := context.AfterFunc(ctx, func() { cn.SetDeadline(aLongTimeAgo) })
+	defer stop()
+	if err := write(cn, call, authorization); err != nil {
+		return nil, false, err
+	}
+	br := readers.Get().(*bufio.Reader)
+	br.Reset(cn)
+	defer func() {
+		br.Reset(nil)
+		readers.Put(br)
+	}()
+	resp := fasthttp.AcquireResponse()
+	resp.SkipBody = false
+	if err := resp.ReadLimitBody(br, MaxAnswer); err != nil {
+		fasthttp.ReleaseResponse(resp)
+		return nil, true, err
+	}
+	// Bytes behind the answer belong to nothing that was asked.
+	reusable := !resp.ConnectionClose() && br.Buffered() == 0 && ctx.Err() == nil
+	return &Answer{resp: resp, reusable: reusable}, true, nil
+}
+
+// Buffers are shared by all clients: a connection needs them only during an
+// exchange. 16 KiB bounds the answer's header.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+	writers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
+)
+
+// smallBody is copied behind the header, to leave in one write.
+const smallBody = 32 << 10
+
+func write(w net.Conn, call *Call, authorization string) error {
+	buf := writers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= 2*smallBody {
+			writers.Put(buf)
+		}
+	}()
+	*buf = appendHeader((*buf)[:0], call, authorization)
+	if len(call.Body) <= smallBody {
+		*buf = append(*buf, call.Body...)
+		_, err := w.Write(*buf)
+		return err
+	}
+	if _, err := w.Write(*buf); err != nil {
+		return err
+	}
+	_, err := w.Write(call.Body)
+	return err
+}
+
+// appendHeader writes the request line and header. Names keep the
+// specification's spelling, which some peers compare exactly.
+func appendHeader(b []byte, call *Call, authorization string) []byte {
+	b = append(b, call.Method...)
+	b = append(b, ' ')
+	b = call.Target.appendURI(b, call.Path, call.Query)
+	b = append(b, " HTTP/1.1\r\n"...)
+	b = appendLine(b, "Host", call.Target.host)
+	b = appendLine(b, "User-Agent", "Busbar")
+	b = appendLine(b, "Accept", "application/json")
+	b = appendLine(b, "Authorization", authorization)
+	for i := range call.Headers {
+		b = appendLine(b, call.Headers[i].Name, call.Headers[i].Value)
+	}
+	switch {
+	case call.Body != nil:
+		contentType := call.ContentType
+		if contentType == "" {
+			contentType = "application/json"
+		}
+		b = appendLine(b, "Content-Type", contentType)
+		fallthrough
+	case call.Method == "POST" || call.Method == "PUT" || call.Method == "PATCH":
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, int64(len(call.Body)), 10)
+		b = append(b, "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendLine drops what could end the line early. The values come from parsed
+// requests and checked URLs, which hold no such byte; this is the last door.
+func appendLine(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c >= 0x20 && c != 0x7f || c == '\t' {
+			b = append(b, c)
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+// Answer is what the platform answered. Its bytes are valid until Release.
+type Answer struct {
+	resp     *fasthttp.Response
+	reusable bool
+}
+
+// Status is the HTTP status.
+func (a *Answer) Status() int { return a.resp.StatusCode() }
+
+// Body is the body, never nil.
+func (a *Answer) Body() []byte { return a.resp.Body() }
+
+// Header is the value of a header, empty when it is absent.
+func (a *Answer) Header(name string) string { return string(a.resp.Header.Peek(name)) }
+
+// ContentType is the value of Content-Type.
+func (a *Answer) ContentType() string { return string(a.resp.Header.ContentType()) }
+
+// Encoded tells a body that was compressed though nobody asked.
+func (a *Answer) Encoded() bool {
+	e := a.resp.Header.ContentEncoding()
+	return len(e) > 0 && string(e) != "identity"
+}
+
+// Release gives the buffers back.
+func (a *Answer) Release() {
+	if a.resp != nil {
+		fasthttp.ReleaseResponse(a.resp)
+		a.resp = nil
+	}
+}

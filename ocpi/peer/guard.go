@@ -1,0 +1,62 @@
+package peer
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+)
+
+// GuardError refuses an address that is not on the public internet.
+type GuardError struct{ Addr netip.Addr }
+
+func (e *GuardError) Error() string {
+	return fmt.Sprintf("address %s is private, loopback, link-local or otherwise not public, "+
+		"and this hub connects to public addresses only", e.Addr)
+}
+
+// notPublic are the ranges that Go's netip predicates do not name: what stands
+// there is a neighbour of the hub, a cloud's metadata service, or nobody
+// (IANA special-purpose address registries).
+var notPublic = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),       // this network
+	netip.MustParsePrefix("100.64.0.0/10"),   // carrier NAT, and metadata at one cloud
+	netip.MustParsePrefix("192.0.0.0/24"),    // protocol assignments
+	netip.MustParsePrefix("192.0.2.0/24"),    // documentation
+	netip.MustParsePrefix("198.18.0.0/15"),   // benchmarking
+	netip.MustParsePrefix("198.51.100.0/24"), // documentation
+	netip.MustParsePrefix("203.0.113.0/24"),  // documentation
+	netip.MustParsePrefix("240.0.0.0/4"),     // reserved, broadcast
+	netip.MustParsePrefix("::/96"),           // IPv4-compatible, unspecified, loopback
+	netip.MustParsePrefix("64:ff9b::/96"),    // NAT64: an IPv4 address inside
+	netip.MustParsePrefix("64:ff9b:1::/48"),  // local NAT64
+	netip.MustParsePrefix("100::/64"),        // discard
+	netip.MustParsePrefix("2001::/23"),       // protocol assignments, Teredo
+	netip.MustParsePrefix("2001:db8::/32"),   // documentation
+	netip.MustParsePrefix("2002::/16"),       // 6to4: an IPv4 address inside
+	netip.MustParsePrefix("fec0::/10"),       // site-local
+}
+
+// checkPublic is the rule of the guard.
+func checkPublic(addr netip.Addr) error {
+	addr = addr.Unmap().WithZone("")
+	refused := !addr.IsValid() || addr.IsLoopback() || addr.IsPrivate() || addr.IsUnspecified() ||
+		addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsInterfaceLocalMulticast()
+	for _, p := range notPublic {
+		refused = refused || p.Contains(addr)
+	}
+	if refused {
+		return &GuardError{Addr: addr}
+	}
+	return nil
+}
+
+// guard runs between name resolution and connect, once for every address that
+// is tried, so a name that resolves to another address the second time gains
+// nothing.
+func guard(_, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("guard %q: %w", address, err)
+	}
+	return checkPublic(ap.Addr())
+}

@@ -1,0 +1,195 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// pool keeps the connections to one host of one platform: at most max open at
+// once, the newest idle one used first, so that a burst's extra connections age
+// and are closed.
+type pool struct {
+	dial func(context.Context) (net.Conn, error)
+	max  int
+	// idleFor is how long an unused connection is kept.
+	idleFor time.Duration
+
+	mu      sync.Mutex
+	idle    []*conn
+	open    int
+	waiting []chan *conn
+	closed  bool
+}
+
+// conn is a pooled connection. fresh is false once it has carried an answer.
+type conn struct {
+	net.Conn
+	fresh bool
+	since time.Time
+}
+
+var (
+	errPoolClosed = errors.New("the platform's connections were closed")
+	errPoolBusy   = errors.New("all connections to the platform are in use")
+)
+
+// maxWaiting bounds the requests that wait for a connection of one pool; the
+// next one is refused at once.
+const maxWaiting = 1024
+
+// get returns a live idle connection, opens one, or waits for one until the
+// deadline, which it also sets on the connection.
+func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
+	for {
+		c, wait, err := p.take()
+		if err != nil {
+			return nil, err
+		}
+		if wait != nil {
+			if c, err = p.wait(ctx, wait, deadline); err != nil {
+				return nil, err
+			}
+		}
+		if c == nil {
+			return p.connect(ctx, deadline)
+		}
+		// The deadline first: one left over from the last exchange would make
+		// the look fail.
+		if time.Since(c.since) < p.idleFor && c.SetDeadline(deadline) == nil && alive(c.Conn) {
+			return c, nil
+		}
+		p.discard(c)
+	}
+}
+
+// connect opens a connection in a place that take gave.
+func (p *pool) connect(ctx context.Context, deadline time.Time) (*conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	nc, err := p.dial(ctx)
+	if err != nil {
+		p.forget()
+		return nil, err
+	}
+	c := &conn{Conn: nc, fresh: true}
+	if err := c.SetDeadline(deadline); err != nil {
+		p.discard(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// take answers with an idle connection, with nil and no wait for a place, or
+// with a channel that will deliver either.
+func (p *pool) take() (*conn, chan *conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, nil, errPoolClosed
+	}
+	if n := len(p.idle); n > 0 {
+		c := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		return c, nil, nil
+	}
+	if p.open < p.max {
+		p.open++
+		return nil, nil, nil
+	}
+	if len(p.waiting) >= maxWaiting {
+		return nil, nil, errPoolBusy
+	}
+	ch := make(chan *conn, 1)
+	p.waiting = append(p.waiting, ch)
+	return nil, ch, nil
+}
+
+func (p *pool) wait(ctx context.Context, ch chan *conn, deadline time.Time) (*conn, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errPoolBusy)
+	defer cancel()
+	select {
+	case c := <-ch:
+		return c, nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	for i, w := range p.waiting {
+		if w == ch {
+			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+			p.mu.Unlock()
+			return nil, context.Cause(ctx)
+		}
+	}
+	p.mu.Unlock()
+	// It was delivered meanwhile: pass it on.
+	if c := <-ch; c != nil {
+		p.put(c)
+	} else {
+		p.forget()
+	}
+	return nil, context.Cause(ctx)
+}
+
+// put returns a connection that carried a complete answer.
+func (p *pool) put(c *conn) {
+	c.fresh, c.since = false, time.Now()
+	p.mu.Lock()
+	if p.closed {
+		p.open--
+		p.mu.Unlock()
+		c.Close()
+		return
+	}
+	if len(p.waiting) > 0 {
+		p.hand(c)
+		p.mu.Unlock()
+		return
+	}
+	p.idle = append(p.idle, c)
+	p.mu.Unlock()
+}
+
+// discard closes a connection and gives its place away.
+func (p *pool) discard(c *conn) {
+	c.Close()
+	p.forget()
+}
+
+// forget gives a place away whose connection is gone or never was.
+func (p *pool) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) > 0 {
+		p.hand(nil)
+		return
+	}
+	p.open--
+}
+
+// hand gives c, or a place when c is nil, to whoever waits longest.
+func (p *pool) hand(c *conn) {
+	ch := p.waiting[0]
+	p.waiting = p.waiting[1:]
+	ch <- c
+}
+
+// sweep closes what has been idle too long; all of it when the pool is closed.
+func (p *pool) sweep(now time.Time, closePool bool) {
+	p.mu.Lock()
+	p.closed = p.closed || closePool
+	n := 0
+	for n < len(p.idle) && (p.closed || now.Sub(p.idle[n].since) >= p.idleFor) {
+		n++ // the slice is ordered: the oldest stand first
+	}
+	old := append([]*conn(nil), p.idle[:n]...)
+	p.idle = append(p.idle[:0], p.idle[n:]...)
+	p.open -= n
+	p.mu.Unlock()
+	for _, c := range old {
+		c.Close()
+	}
+}

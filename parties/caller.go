@@ -1,0 +1,67 @@
+package parties
+
+import (
+	"time"
+
+	"busbar/ocpi"
+)
+
+// Caller is an authenticated platform, and the token it came with.
+type Caller struct {
+	*Entry
+	Token InboundToken
+	// Form is how the token was written.
+	Form ocpi.TokenForm
+}
+
+// Authenticate finds the platform that an Authorization header belongs to. It
+// fails for unknown and expired tokens and for platforms that the operator
+// suspended.
+func (s *Snapshot) Authenticate(header string, now time.Time) (Caller, bool) {
+	var found inbound
+	form, ok := ocpi.ReadAuthorization(header, func(h ocpi.TokenHash) bool {
+		in, ok := s.byToken[h]
+		if !ok || !in.token.ExpiresAt.IsZero() && !now.Before(in.token.ExpiresAt) {
+			return false
+		}
+		found = in
+		return true
+	})
+	if !ok || found.entry.Platform.Held {
+		return Caller{}, false
+	}
+	return Caller{Entry: found.entry, Token: found.token, Form: form}, true
+}
+
+// MayRoute tells whether the token opens functional modules and hubclientinfo,
+// or only versions and credentials (V1).
+func (c Caller) MayRoute() bool {
+	switch c.Token.Kind {
+	case TokenAccess, TokenRetiring, TokenOffered:
+		return c.Platform.Registered()
+	}
+	return false
+}
+
+// MayExchangeCredentials tells whether the token opens the credentials module.
+// A used-up token A opens no more than versions.
+func (c Caller) MayExchangeCredentials() bool { return c.Token.Kind != TokenSpent }
+
+// registered tells whether the caller's own registration is complete, which
+// decides between POST and PUT (C4). A fresh token A begins a new one.
+func (c Caller) registered() bool {
+	return c.MayRoute() && c.Token.Kind != TokenRegistration
+}
+
+// SupersedesAnother tells that the use of this token ends an older one (C5).
+func (c Caller) SupersedesAnother() bool {
+	if c.Token.Kind == TokenRetiring || c.Token.Kind == TokenRegistration || c.Token.Kind == TokenSpent {
+		return false
+	}
+	for _, t := range c.Platform.Inbound {
+		if t.Kind == TokenRetiring || c.Token.Kind == TokenOffered && t.Kind == TokenAccess {
+			return true
+		}
+	}
+	return false
+}

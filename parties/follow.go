@@ -1,0 +1,215 @@
+package parties
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"busbar/ocpi"
+)
+
+// Follower keeps a Directory equal to the record, whoever changes it, and
+// writes back what this replica learned: when platforms were last seen, and how
+// they read their token.
+type Follower struct {
+	cfg FollowerConfig
+	// flushed is when each platform was last written as seen.
+	flushed map[PlatformID]time.Time
+}
+
+// FollowerConfig wires a Follower; every field is needed.
+type FollowerConfig struct {
+	Store     Store
+	Cache     Cache
+	Directory *Directory
+	Registrar *Registrar
+	Logger    *slog.Logger
+}
+
+// NewFollower makes a Follower.
+func NewFollower(cfg FollowerConfig) *Follower {
+	return &Follower{cfg: cfg, flushed: make(map[PlatformID]time.Time)}
+}
+
+const (
+	// compareEvery is how often the directory's revision is compared with the
+	// record: the bound on staleness when news is lost or Redis is down.
+	compareEvery = time.Second
+	// flushEvery is how often what was learned is written back.
+	flushEvery = 15 * time.Second
+	storeWait  = 5 * time.Second
+)
+
+// Load fills the directory before the hub answers: from the cache when it is
+// there, checked against the record's revision; from the record otherwise. When
+// the record cannot be read but the cache can, the hub starts from the cache.
+func (f *Follower) Load(ctx context.Context) error {
+	platforms, revision, ok, err := f.cfg.Cache.Load(ctx)
+	if err != nil {
+		f.cfg.Logger.Warn("load platforms from the cache", "error", err)
+	}
+	if ok && err == nil {
+		f.cfg.Directory.Replace(platforms, revision)
+		current, err := f.revision(ctx)
+		switch {
+		case err != nil:
+			f.cfg.Logger.Warn("started from the cache: the database does not answer", "error", err)
+			return nil
+		case current == revision:
+			f.cfg.Logger.Info("directory loaded", "from", "cache", "platforms", len(platforms), "revision", revision)
+			return nil
+		}
+	}
+	return f.reload(ctx)
+}
+
+func (f *Follower) revision(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	return f.cfg.Store.Revision(ctx)
+}
+
+// reload reads the record whole and refills the cache.
+func (f *Follower) reload(ctx context.Context) error {
+	platforms, revision, err := f.cfg.Store.All(ctx)
+	if err != nil {
+		return fmt.Errorf("load platforms: %w", err)
+	}
+	f.cfg.Directory.Replace(platforms, revision)
+	if err := f.cfg.Cache.Fill(ctx, platforms, revision); err != nil {
+		f.cfg.Logger.Warn("fill the cache", "error", err)
+	}
+	f.cfg.Logger.Info("directory loaded", "from", "database", "platforms", len(platforms), "revision", revision)
+	return nil
+}
+
+// Run follows until ctx ends, then writes back once more.
+func (f *Follower) Run(ctx context.Context) {
+	news := make(chan Change, 1024)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		err := f.cfg.Cache.Watch(ctx, func(c Change) {
+			select {
+			case news <- c:
+			default: // the comparison below finds what is dropped here
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			f.cfg.Logger.Error("watch the cache", "error", err)
+		}
+	}()
+	f.loop(ctx, news)
+	<-watched
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWait)
+	defer cancel()
+	f.flush(last)
+}
+
+func (f *Follower) loop(ctx context.Context, news <-chan Change) {
+	compare, flush := time.NewTicker(compareEvery), time.NewTicker(flushEvery)
+	defer compare.Stop()
+	defer flush.Stop()
+	healthy := true
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-news:
+			err = f.follow(ctx, c)
+		case <-compare.C:
+			err = f.compare(ctx)
+		case now := <-flush.C:
+			f.flush(ctx)
+			for _, e := range f.cfg.Directory.Snapshot().byID {
+				e.Client.Sweep(now)
+			}
+			continue
+		}
+		// One line when it begins and one when it ends, not one a second.
+		if failed := err != nil && ctx.Err() == nil; failed == healthy {
+			healthy = !failed
+			if failed {
+				f.cfg.Logger.Warn("directory cannot be compared with the database; routing goes on", "error", err)
+			} else {
+				f.cfg.Logger.Info("directory follows the database again")
+			}
+		}
+	}
+}
+
+// follow takes one change in. A gap in the revisions means that others were
+// missed.
+func (f *Follower) follow(ctx context.Context, c Change) error {
+	have := f.cfg.Directory.Snapshot().Revision()
+	switch {
+	case c.ID == "":
+		return f.compare(ctx)
+	case c.Revision <= have:
+		return nil // this replica's own
+	case c.Revision != have+1:
+		return f.compare(ctx)
+	}
+	p, err := f.fetch(ctx, c)
+	if errors.Is(err, ErrNotFound) {
+		f.cfg.Directory.Remove(c.ID, c.Revision)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.cfg.Directory.Apply(p, c.Revision)
+	return nil
+}
+
+// fetch reads one platform from the cache when that is new enough.
+func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
+	if p, ok, err := f.cfg.Cache.Get(ctx, c.ID); err == nil && ok && p.Revision >= c.Revision {
+		return p, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	return f.cfg.Store.Get(ctx, c.ID)
+}
+
+func (f *Follower) compare(ctx context.Context) error {
+	current, err := f.revision(ctx)
+	if err != nil || current == f.cfg.Directory.Snapshot().Revision() {
+		return err
+	}
+	// This replica's own change may be between commit and Apply; reading the
+	// record is right in either case.
+	return f.reload(ctx)
+}
+
+// flush writes back what this replica learned of platforms.
+func (f *Follower) flush(ctx context.Context) {
+	seen := make(map[PlatformID]time.Time)
+	for id, e := range f.cfg.Directory.Snapshot().byID {
+		if last := e.LastSeen(); last.After(f.flushed[id]) && last.After(e.Platform.LastSeen) {
+			seen[id] = last.Truncate(time.Microsecond)
+			f.flushed[id] = last
+		}
+		f.learn(ctx, e)
+	}
+	if len(seen) == 0 {
+		return
+	}
+	if err := f.cfg.Store.Seen(ctx, seen); err != nil {
+		f.cfg.Logger.Warn("write when platforms were last seen", "error", err)
+	}
+}
+
+func (f *Follower) learn(ctx context.Context, e *Entry) {
+	form, kept := e.Client.Form(), e.Platform.Quirks.TokenForm
+	// Base64 is the rule; only what differs from what is kept is news.
+	if !e.Platform.Registered() || form == kept || kept == "" && form == ocpi.TokenBase64 {
+		return
+	}
+	if err := f.cfg.Registrar.Learned(ctx, e.Platform.ID, form); err != nil {
+		f.cfg.Logger.Warn("keep what was learned of a platform", "platform", e.Platform.ID, "error", err)
+	}
+}

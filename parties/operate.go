@@ -1,0 +1,154 @@
+package parties
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"busbar/ocpi"
+	"busbar/ocpi/peer"
+)
+
+// ErrHeld and ErrNotRegistered refuse what the platform's state does not allow.
+var (
+	ErrHeld          = errors.New("the platform is suspended")
+	ErrNotRegistered = errors.New("the platform is not registered")
+)
+
+// Enrolment is what the operator says of a platform that is to connect.
+type Enrolment struct {
+	Name         string
+	Approved     []ocpi.PartyRole
+	VersionLimit ocpi.Version
+	Quirks       Quirks
+}
+
+// Enrol creates a platform and its token A, which is shown this once. Its
+// parties become PLANNED.
+func (r *Registrar) Enrol(ctx context.Context, e Enrolment) (Platform, ocpi.CredentialsToken, error) {
+	now := r.now()
+	token, record := mint(TokenRegistration, noExpiry)
+	p := Platform{
+		ID: NewPlatformID(), Name: e.Name, Approved: e.Approved, VersionLimit: e.VersionLimit, Quirks: e.Quirks,
+		Status: ocpi.Planned, StatusSince: now, CreatedAt: now, UpdatedAt: now, Inbound: []InboundToken{record},
+	}
+	revision, err := r.cfg.Store.Create(ctx, p)
+	if err != nil {
+		return Platform{}, ocpi.CredentialsToken{}, err
+	}
+	p.Revision = revision
+	r.publish(ctx, p)
+	return p, token, nil
+}
+
+// Amendment changes what the operator once said; nil fields stay.
+type Amendment struct {
+	Name     *string
+	Approved *[]ocpi.PartyRole
+	// VersionLimit empty lifts the limit.
+	VersionLimit *ocpi.Version
+	Quirks       *Quirks
+}
+
+// Amend changes a platform. Approving fewer parties than are registered takes
+// effect at the next handshake.
+func (r *Registrar) Amend(ctx context.Context, id PlatformID, a Amendment) (Platform, error) {
+	return r.update(ctx, id, func(p *Platform) error {
+		if a.Name != nil {
+			p.Name = *a.Name
+		}
+		if a.Approved != nil {
+			p.Approved = *a.Approved
+		}
+		if a.VersionLimit != nil {
+			p.VersionLimit = *a.VersionLimit
+		}
+		if a.Quirks != nil {
+			p.Quirks = *a.Quirks
+		}
+		return nil
+	})
+}
+
+// IssueToken makes a fresh token A. An earlier one that was not used ends; a
+// registration stays valid until the new handshake has ended.
+func (r *Registrar) IssueToken(ctx context.Context, id PlatformID) (Platform, ocpi.CredentialsToken, error) {
+	token, record := mint(TokenRegistration, noExpiry)
+	p, err := r.update(ctx, id, func(p *Platform) error {
+		p.Inbound = append(without(p.Inbound, TokenRegistration), record)
+		return nil
+	})
+	return p, token, err
+}
+
+// Suspend stops all traffic of a platform: its tokens answer 401 and nothing is
+// sent to it.
+func (r *Registrar) Suspend(ctx context.Context, id PlatformID) (Platform, error) {
+	return r.update(ctx, id, func(p *Platform) error {
+		p.Held = true
+		p.setStatus(ocpi.Suspended, r.now())
+		return nil
+	})
+}
+
+// Resume undoes Suspend.
+func (r *Registrar) Resume(ctx context.Context, id PlatformID) (Platform, error) {
+	return r.update(ctx, id, func(p *Platform) error {
+		if !p.Held {
+			return nil
+		}
+		p.Held = false
+		if p.Registered() {
+			p.setStatus(ocpi.Connected, r.now())
+		} else {
+			p.setStatus(ocpi.Planned, r.now())
+		}
+		return nil
+	})
+}
+
+// goodbyeTimeout bounds the notice to a platform that is being deleted.
+const goodbyeTimeout = 3 * time.Second
+
+// Delete forgets a platform and frees its parties. A registered one is told by
+// DELETE credentials that its token is void, once, if it can be reached; the
+// platform is gone either way.
+func (r *Registrar) Delete(ctx context.Context, id PlatformID) error {
+	entry := r.cfg.Directory.Snapshot().Platform(id)
+	revision, err := r.cfg.Store.Delete(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.cfg.Directory.Remove(id, revision)
+	err = r.cfg.Cache.Announce(context.WithoutCancel(ctx), Change{Revision: revision, ID: id}, nil)
+	if err != nil {
+		r.cfg.Logger.Warn("announce platform deletion", "platform", id, "error", err)
+	}
+	if entry != nil && entry.Platform.Registered() {
+		r.sayGoodbye(ctx, &entry.Platform)
+	}
+	return nil
+}
+
+func (r *Registrar) sayGoodbye(ctx context.Context, p *Platform) {
+	var target *peer.Target
+	for _, e := range p.Endpoints {
+		if e.Identifier == ocpi.ModuleCredentials {
+			if t, err := peer.ParseTarget(e.URL); err == nil {
+				target = &t
+			}
+		}
+	}
+	if target == nil {
+		return
+	}
+	talk := r.handshake(p.Outbound, p.Quirks.TokenForm)
+	talk.timeout = goodbyeTimeout
+	defer talk.client.Close()
+	answer, err := talk.call(ctx, "DELETE", target.String(), nil)
+	if err != nil {
+		r.cfg.Logger.Info("deleted platform was not told", "platform", p.ID, "error", err)
+		return
+	}
+	answer.Release()
+}

@@ -1,0 +1,199 @@
+package routing
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"busbar/ocpi"
+	"busbar/ocpi/peer"
+)
+
+// forward sends a direct request and leads the answer home.
+func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *Message) Reply {
+	headers := [6]ocpi.Header{
+		{Name: ocpi.HeaderRequestID, Value: ocpi.NewMessageID()}, // R7: a fresh one for every leg
+		{Name: ocpi.HeaderCorrelationID, Value: req.CorrelationID},
+		{Name: ocpi.HeaderFromCountryCode, Value: req.From.CountryCode},
+		{Name: ocpi.HeaderFromPartyID, Value: req.From.PartyID},
+		{Name: ocpi.HeaderToCountryCode, Value: req.To.CountryCode},
+		{Name: ocpi.HeaderToPartyID, Value: req.To.PartyID},
+	}
+	call := peer.Call{
+		Method: req.Method, Target: plan.Target, Path: req.Path, Query: req.Query,
+		Headers: headers[:], Body: req.Body,
+	}
+	sent := time.Now()
+	answer, err := plan.Receiver.Client.Do(ctx, r.deadline(req), &call)
+	m.Peer = time.Since(sent)
+	if err != nil {
+		return r.failed(req, err, m)
+	}
+	reply, refusal := r.accept(plan, req, answer, m)
+	if refusal != nil {
+		answer.Release()
+		m.Outcome, m.Detail = OutcomeBadAnswer, refusal.Message
+		return r.hubAnswer(req, refusal)
+	}
+	return reply
+}
+
+// failed answers for a receiver that did not (2.2.1 status_codes, 4xxx; S3,
+// S4).
+func (r *Router) failed(req *ocpi.Request, err error, m *Message) Reply {
+	to := req.To.Party
+	var refusal *ocpi.Error
+	switch peer.FailureOf(err) {
+	case peer.Unreachable:
+		m.Outcome = OutcomeUnreachable
+		refusal = ocpi.Errorf(ocpi.ConnectionProblem, "no connection to the platform of %s could be opened", to)
+	case peer.Broken:
+		m.Outcome = OutcomeUnreachable
+		refusal = ocpi.Errorf(ocpi.ConnectionProblem,
+			"the platform of %s closed the connection before it answered; the message may have arrived", to)
+	case peer.TimedOut:
+		m.Outcome = OutcomeTimeout
+		refusal = ocpi.Errorf(ocpi.ForwardTimeout, "%s did not answer in time; the message was forwarded", to)
+	case peer.Cancelled:
+		m.Outcome = OutcomeCancelled
+		refusal = ocpi.Errorf(ocpi.HubError, "the requester closed the connection")
+	case peer.Busy:
+		m.Outcome = OutcomeUnreachable
+		refusal = ocpi.Errorf(ocpi.HubError, "all %d connections to the platform of %s are in use", peer.MaxConns, to)
+	default:
+		m.Outcome = OutcomeBadAnswer
+		refusal = ocpi.Errorf(ocpi.HubError, "%s answered with something that is not HTTP, or too large", to)
+	}
+	m.Detail = peer.Reason(err)
+	return r.hubAnswer(req, refusal)
+}
+
+// accept passes on what the receiver answered, if that is an OCPI response, and
+// says what is wrong with it otherwise (S4: 4000).
+func (r *Router) accept(plan *Plan, req *ocpi.Request, answer *peer.Answer, m *Message) (Reply, *ocpi.Error) {
+	to, status, body := req.To.Party, answer.Status(), answer.Body()
+	switch {
+	case status == 401:
+		return Reply{}, ocpi.Errorf(ocpi.HubError,
+			"%s refused the hub's credentials token (HTTP 401); its registration at the hub must be renewed", to)
+	case status/100 == 3:
+		return Reply{}, ocpi.Errorf(ocpi.HubError, "%s answered with a redirect (HTTP %d), which is not followed", to, status)
+	case answer.Encoded():
+		return Reply{}, ocpi.Errorf(ocpi.HubError, "%s answered with a Content-Encoding that was not asked for", to)
+	case status/100 == 2 && len(body) == 0 && !answerNeedsData(req):
+		// Field-quirks: pushes answered with nothing. It was accepted, so the
+		// hub says so in OCPI's words.
+		m.Outcome = OutcomeOK
+		body = ocpi.Envelope(nil, ocpi.Success, "accepted by the receiver without a response body")
+		reply := r.reply(plan, req, answer)
+		reply.HTTP, reply.Status, reply.Body = 200, ocpi.Success, body
+		return reply, nil
+	}
+	code, ok := ocpi.ScanEnvelope(body)
+	if !ok {
+		return Reply{}, ocpi.Errorf(ocpi.HubError, "%s answered HTTP %d with a body that is not an OCPI response", to, status)
+	}
+	switch code / 1000 {
+	case 1:
+		m.Outcome = OutcomeOK
+	case 2:
+		m.Outcome = OutcomeClientError
+	default:
+		m.Outcome = OutcomeServerError
+	}
+	reply := r.reply(plan, req, answer)
+	reply.HTTP, reply.Status, reply.Body = status, code, body
+	return reply, nil
+}
+
+// answerNeedsData tells the requests whose answer is an object that the
+// requester waits for, so that an empty one is no answer.
+func answerNeedsData(req *ocpi.Request) bool {
+	switch {
+	case req.Method == "GET":
+		return true
+	case req.Module == ocpi.ModuleCommands || req.Module == ocpi.ModuleChargingProfiles:
+		return req.Interface == ocpi.Receiver
+	case req.Module == "bookings":
+		return req.Method == "POST"
+	}
+	return req.IsAuthorize()
+}
+
+// reply addresses the answer and leads its URLs through the hub.
+func (r *Router) reply(plan *Plan, req *ocpi.Request, answer *peer.Answer) Reply {
+	reply := Reply{To: req.From, answer: answer}
+	reply.From = req.To
+	if req.Method == "GET" {
+		// P3: a proxied page keeps its paging headers.
+		for _, name := range [...]string{ocpi.HeaderTotalCount, ocpi.HeaderLimit} {
+			if v := answer.Header(name); v != "" {
+				reply.Headers = append(reply.Headers, ocpi.Header{Name: name, Value: v})
+			}
+		}
+		if link := r.link(plan, req, answer.Header(ocpi.HeaderLink)); link != "" {
+			reply.Headers = append(reply.Headers, ocpi.Header{Name: ocpi.HeaderLink, Value: link})
+		}
+	}
+	if location := answer.Header(ocpi.HeaderLocation); location != "" {
+		// U4: the URL of a stored CDR, sometimes relative.
+		if path, query, ok := plan.Target.Relative(location); ok {
+			location = r.hubURL(req, path, query)
+		}
+		reply.Headers = append(reply.Headers, ocpi.Header{Name: ocpi.HeaderLocation, Value: location})
+	}
+	return reply
+}
+
+// link leads the next page's URL through the hub (U5): the caller follows it
+// with the routing headers of its first request. Peers behind proxies write
+// other hosts, schemes and paths than they serve; what counts is the query.
+func (r *Router) link(plan *Plan, req *ocpi.Request, header string) string {
+	next, ok := nextLink(header)
+	if !ok {
+		return ""
+	}
+	path, query, ok := plan.Target.Relative(next)
+	if !ok {
+		path = req.Path
+		_, query, _ = strings.Cut(next, "?")
+		query, _, _ = strings.Cut(query, "#")
+	}
+	return "<" + r.hubURL(req, path, query) + `>; rel="next"`
+}
+
+// nextLink finds the URL with rel next in a Link header (RFC 8288).
+func nextLink(header string) (string, bool) {
+	for header != "" {
+		open := strings.IndexByte(header, '<')
+		if open < 0 {
+			return "", false
+		}
+		end := strings.IndexByte(header[open:], '>')
+		if end < 0 {
+			return "", false
+		}
+		target := header[open+1 : open+end]
+		params, rest := header[open+end+1:], ""
+		if next := strings.IndexByte(params, '<'); next >= 0 {
+			params, rest = params[:next], params[next:]
+		}
+		for _, param := range strings.FieldsFunc(params, func(c rune) bool { return c == ';' || c == ',' || c == ' ' || c == '\t' }) {
+			name, value, _ := strings.Cut(param, "=")
+			if strings.EqualFold(name, "rel") && strings.EqualFold(strings.Trim(value, `"`), "next") {
+				return target, true
+			}
+		}
+		header = rest
+	}
+	return "", false
+}
+
+// hubURL is where the hub serves a path of the request's module.
+func (r *Router) hubURL(req *ocpi.Request, path, query string) string {
+	url := r.cfg.Hub.Base(req.Version) + "/" + strings.ToLower(string(req.Interface)) + "/" + string(req.Module) + path
+	if query != "" {
+		url += "?" + query
+	}
+	return url
+}

@@ -1,0 +1,118 @@
+package routing
+
+import (
+	"strings"
+
+	"busbar/ocpi"
+	"busbar/ocpi/peer"
+	"busbar/parties"
+)
+
+// Plan is what the hub will do with a request.
+type Plan struct {
+	Kind PlanKind
+	// From is the requester; inferred when the request had no FROM.
+	From ocpi.Address
+	// Receiver and Target are where a direct request goes.
+	Receiver *parties.Entry
+	Target   *peer.Target
+	// Refusal is the answer of a refused request.
+	Refusal *ocpi.Error
+}
+
+// Decide makes the plan for a request that caller sends. It is pure: the same
+// snapshot and request give the same plan.
+func Decide(s *parties.Snapshot, hub ocpi.PartyKey, caller *parties.Entry, req *ocpi.Request) Plan {
+	p := Plan{Kind: PlanRefused, From: req.From}
+	if p.Refusal = p.checkFrom(s, hub, caller); p.Refusal != nil {
+		return p
+	}
+	if p.Refusal = checkOwner(caller, req); p.Refusal != nil {
+		return p
+	}
+	if p.Refusal = p.checkTo(hub, req); p.Refusal != nil {
+		return p
+	}
+	p.Receiver, p.Target = s.Find(req.To.Party, req.Module, req.Interface)
+	if p.Refusal = p.checkReceiver(req); p.Refusal == nil {
+		p.Kind = PlanDirect
+	}
+	return p
+}
+
+// checkFrom holds that the requester is the platform's (R9). A token
+// authenticates a platform; the FROM header names the party it speaks for.
+func (p *Plan) checkFrom(s *parties.Snapshot, hub ocpi.PartyKey, caller *parties.Entry) *ocpi.Error {
+	if p.From.IsZero() {
+		only, ok := caller.OnlyParty()
+		if !ok {
+			return ocpi.Errorf(ocpi.InvalidParameters,
+				"headers OCPI-from-country-code and OCPI-from-party-id are missing, and this platform speaks for several parties")
+		}
+		p.From = ocpi.AddressOf(only)
+		return nil
+	}
+	party := p.From.Party
+	if caller.SpeaksFor(party) {
+		return nil
+	}
+	// A peer hub carries the parties behind it (R10), but not one that is
+	// connected here.
+	if caller.IsHub() && party != hub && !s.Connects(party) {
+		return nil
+	}
+	return ocpi.HTTPErrorf(403, ocpi.InvalidParameters,
+		"headers OCPI-from-country-code and OCPI-from-party-id: %s is not a party of this platform", party)
+}
+
+// checkOwner holds that nobody writes what another party owns: the owner in the
+// URL of a Client Owned Object must be the caller's (E1, 2.2.1
+// transport_and_format, Client Owned Object Push, Errors).
+func checkOwner(caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
+	if req.Interface != ocpi.Receiver || !req.Module.ClientOwned() || !req.IsWrite() || caller.IsHub() {
+		return nil
+	}
+	countryCode, rest, _ := strings.Cut(strings.TrimPrefix(req.Path, "/"), "/")
+	partyID, _, _ := strings.Cut(rest, "/")
+	owner, err := ocpi.ParsePartyKey(countryCode, partyID)
+	if err != nil {
+		return ocpi.Errorf(ocpi.InvalidParameters,
+			"URL of module %s must be {country_code}/{party_id}/{id}: %v", req.Module, err)
+	}
+	if !caller.SpeaksFor(owner) {
+		return ocpi.HTTPErrorf(404, ocpi.InvalidParameters,
+			"URL names %s as the owner, which is not a party of this platform", owner)
+	}
+	return nil
+}
+
+// checkTo holds that the receiver is somebody else than hub and requester.
+func (p *Plan) checkTo(hub ocpi.PartyKey, req *ocpi.Request) *ocpi.Error {
+	switch req.To.Party {
+	case ocpi.PartyKey{}:
+		return ocpi.Errorf(ocpi.InvalidParameters,
+			"headers OCPI-to-country-code and OCPI-to-party-id are missing: this hub routes to the party that they name")
+	case hub:
+		return ocpi.Errorf(ocpi.InvalidParameters,
+			"headers OCPI-to-country-code and OCPI-to-party-id name this hub (%s): address the receiving party", hub)
+	case p.From.Party:
+		return ocpi.Errorf(ocpi.InvalidParameters,
+			"headers OCPI-to-country-code and OCPI-to-party-id name the requester (%s) itself", p.From.Party)
+	}
+	return nil
+}
+
+// checkReceiver tells why a receiver cannot be sent to (S3, S4).
+func (p *Plan) checkReceiver(req *ocpi.Request) *ocpi.Error {
+	to := req.To.Party
+	switch {
+	case p.Receiver == nil:
+		return ocpi.Errorf(ocpi.UnknownReceiver, "no party %s is known to this hub", to)
+	case !p.Receiver.Platform.Reachable():
+		return ocpi.Errorf(ocpi.ConnectionProblem, "%s is not connected: its platform is %s", to, p.Receiver.Platform.Status)
+	case p.Target == nil:
+		return ocpi.Errorf(ocpi.HubError, "%s has no %s endpoint for module %s",
+			to, req.Interface, req.Module)
+	}
+	return nil
+}

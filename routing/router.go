@@ -1,0 +1,130 @@
+package routing
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"busbar/ocpi"
+	"busbar/ocpi/peer"
+	"busbar/parties"
+)
+
+// Router carries requests to their receivers. It is safe for concurrent use.
+type Router struct {
+	cfg     RouterConfig
+	metrics *metrics
+}
+
+// RouterConfig wires a Router.
+type RouterConfig struct {
+	Directory *parties.Directory
+	Hub       parties.Identity
+	// Timeout bounds a forwarded request; an authorisation is bounded by
+	// AuthorizeTimeout if that is shorter.
+	Timeout time.Duration
+	// Journals take note of every message. They are called on the request
+	// path, one after the other.
+	Journals []Journal
+	Metrics  prometheus.Registerer
+}
+
+// AuthorizeTimeout bounds a real-time authorisation: a driver waits at the
+// charger (S4).
+const AuthorizeTimeout = 10 * time.Second
+
+// NewRouter makes a Router.
+func NewRouter(cfg RouterConfig) *Router {
+	return &Router{cfg: cfg, metrics: newMetrics(cfg.Metrics)}
+}
+
+// Reply is the answer to a routed request. Its body is valid until Release.
+type Reply struct {
+	ocpi.Response
+	// To is the requester that the answer is addressed to; zero when the
+	// request did not even tell that.
+	To     ocpi.Address
+	answer *peer.Answer
+}
+
+// Release gives the buffers of the answer back.
+func (r *Reply) Release() {
+	if r.answer != nil {
+		r.answer.Release()
+	}
+}
+
+// Route decides on a request that caller sent, carries it out, and takes note
+// of it. arrived is when the hub got the request.
+func (r *Router) Route(ctx context.Context, caller *parties.Entry, req *ocpi.Request, arrived time.Time) Reply {
+	plan := Decide(r.cfg.Directory.Snapshot(), r.cfg.Hub.Party, caller, req)
+	req.From = plan.From
+	if plan.Kind == PlanRefused {
+		return r.Refuse(req, plan.Refusal, arrived)
+	}
+	m := message(req, plan.Kind, arrived)
+	reply := r.forward(ctx, &plan, req, &m)
+	r.note(&m, &reply)
+	return reply
+}
+
+// Refuse answers a request with an error and takes note of it: for what the
+// plan refuses, and for what is wrong before there can be a plan.
+func (r *Router) Refuse(req *ocpi.Request, refusal *ocpi.Error, arrived time.Time) Reply {
+	m := message(req, PlanRefused, arrived)
+	m.Outcome, m.Detail = refusalOutcome(refusal.Status), refusal.Message
+	reply := r.hubAnswer(req, refusal)
+	r.note(&m, &reply)
+	return reply
+}
+
+func refusalOutcome(status ocpi.StatusCode) Outcome {
+	switch status {
+	case ocpi.UnknownReceiver:
+		return OutcomeUnknown
+	case ocpi.ConnectionProblem:
+		return OutcomeUnreachable
+	case ocpi.HubError:
+		return OutcomeBadAnswer
+	}
+	return OutcomeRefused
+}
+
+func message(req *ocpi.Request, kind PlanKind, arrived time.Time) Message {
+	return Message{
+		Time: arrived, CorrelationID: req.CorrelationID, RequestID: req.RequestID,
+		Method: req.Method, Module: req.Module, Interface: req.Interface, Path: req.Path,
+		From: req.From.Party, To: req.To.Party, Plan: kind,
+	}
+}
+
+// hubAnswer is an answer of the hub itself: FROM is the hub (R9).
+func (r *Router) hubAnswer(req *ocpi.Request, refusal *ocpi.Error) Reply {
+	return Reply{Response: r.fromHub(ocpi.Refused(refusal)), To: req.From}
+}
+
+func (r *Router) fromHub(response ocpi.Response) ocpi.Response {
+	response.From = ocpi.AddressOf(r.cfg.Hub.Party)
+	return response
+}
+
+func (r *Router) note(m *Message, reply *Reply) {
+	if m.Outcome != OutcomeCancelled {
+		m.HTTPStatus, m.OCPIStatus = reply.HTTP, reply.Status
+	}
+	m.Duration = time.Since(m.Time)
+	r.metrics.count(m)
+	for _, j := range r.cfg.Journals {
+		j.Record(m)
+	}
+}
+
+// deadline is when a forwarded request has waited long enough.
+func (r *Router) deadline(req *ocpi.Request) time.Time {
+	timeout := r.cfg.Timeout
+	if req.IsAuthorize() {
+		timeout = min(timeout, AuthorizeTimeout)
+	}
+	return time.Now().Add(timeout)
+}
