@@ -1,0 +1,75 @@
+package storage_test
+
+import (
+	"context"
+	"testing"
+
+	"busbar/parties"
+	"busbar/storage/storagetest"
+)
+
+func TestNewsWithinAProcessMeetTheContract(t *testing.T) {
+	t.Parallel()
+	storagetest.TestNews(t, func(t *testing.T) parties.Cache {
+		return open(t, settings(t)).Cache
+	})
+}
+
+func TestTheCacheOfAnEmbeddedHubKeepsNothing(t *testing.T) {
+	t.Parallel()
+	cache, p := open(t, settings(t)).Cache, storagetest.Platform("p")
+	if err := cache.Fill(t.Context(), []parties.Platform{p}, 1); err != nil {
+		t.Error(err)
+	}
+	if err := cache.Announce(t.Context(), parties.Change{Revision: 2, ID: p.ID}, &p); err != nil {
+		t.Error(err)
+	}
+	if _, _, ok, err := cache.Load(t.Context()); ok || err != nil {
+		t.Errorf("Load: ok %v, %v", ok, err)
+	}
+	if _, ok, err := cache.Get(t.Context(), p.ID); ok || err != nil {
+		t.Errorf("Get: ok %v, %v", ok, err)
+	}
+}
+
+func TestAWatcherThatFellBehindIsToldToReadEverything(t *testing.T) {
+	t.Parallel()
+	cache := open(t, settings(t)).Cache
+	ctx, cancel := context.WithCancel(t.Context())
+	busy, free := make(chan struct{}), make(chan struct{})
+	var heard []parties.Change
+	ended := make(chan error)
+	const last = 5000
+	go func() {
+		ended <- cache.Watch(ctx, func(change parties.Change) {
+			if len(heard) == 0 {
+				close(busy)
+				<-free
+			}
+			heard = append(heard, change)
+			if change.Revision == last {
+				cancel()
+			}
+		})
+	}()
+	<-busy
+	for revision := range int64(last) {
+		if err := cache.Announce(t.Context(), parties.Change{Revision: revision + 1, ID: "p"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(free)
+	<-ended
+	if len(heard) > 1100 {
+		t.Errorf("%d news were kept", len(heard))
+	}
+	// After the greeting: the advice, then the newest without a gap.
+	if heard[1] != (parties.Change{}) {
+		t.Errorf("the first news after the greeting are %+v, want none", heard[1])
+	}
+	for i := 3; i < len(heard); i++ {
+		if heard[i].Revision != heard[i-1].Revision+1 {
+			t.Fatalf("heard %d after %d", heard[i].Revision, heard[i-1].Revision)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package rediscache
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"busbar/parties"
+	"busbar/storage/seal"
+)
+
+//go:embed announce.lua
+var announceScript string
+
+//go:embed fill.lua
+var fillScript string
+
+//go:embed forget.lua
+var forgetScript string
+
+// mostAhead bounds how far beyond a gap the newest change may be before the
+// copy is thrown away.
+const mostAhead = 1000
+
+// Cache is the copy of the registrations that the replicas of one hub share. It
+// implements parties.Cache and is safe for concurrent use.
+type Cache struct {
+	client  *redis.Client
+	sealer  *seal.Sealer
+	logger  *slog.Logger
+	key     string
+	channel string
+
+	announce, fill, forget *redis.Script
+}
+
+var _ parties.Cache = (*Cache)(nil)
+
+// Config says where the copy is and who may read it.
+type Config struct {
+	// Client stays the caller's to close.
+	Client *redis.Client
+	// Namespace keeps the copies of several hubs apart in one Redis. Replicas
+	// of one hub have the same.
+	Namespace string
+	// Sealer seals the outbound tokens.
+	Sealer *seal.Sealer
+	// Logger hears of what is dealt with here: a lost subscription, a copy that
+	// cannot be read. Nil is silence.
+	Logger *slog.Logger
+}
+
+// New makes a Cache. It does not ask Redis.
+func New(config Config) *Cache {
+	logger := config.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	prefix := "busbar:{" + config.Namespace + "}:"
+	return &Cache{
+		client: config.Client, sealer: config.Sealer, logger: logger,
+		key: prefix + "directory:" + format, channel: prefix + "changes",
+		announce: redis.NewScript(announceScript),
+		fill:     redis.NewScript(fillScript),
+		forget:   redis.NewScript(forgetScript),
+	}
+}
+
+// Load implements parties.Cache. A copy with a platform that cannot be read, as
+// after a change of keys, counts as none, so that the caller replaces it.
+func (c *Cache) Load(ctx context.Context) ([]parties.Platform, int64, bool, error) {
+	fields, err := c.client.HGetAll(ctx, c.key).Result()
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("load cached platforms: %w", err)
+	}
+	if len(fields) == 0 {
+		return nil, 0, false, nil
+	}
+	revision, err := strconv.ParseInt(fields["revision"], 10, 64)
+	if err != nil {
+		c.unreadable(ctx, errors.New("it has no revision"))
+		return nil, 0, false, nil
+	}
+	platforms := make([]parties.Platform, 0, len(fields)-1)
+	for field, row := range fields {
+		if !strings.HasPrefix(field, "p:") {
+			continue
+		}
+		p, err := decode(row, c.sealer)
+		if err != nil {
+			c.unreadable(ctx, err)
+			return nil, 0, false, nil
+		}
+		platforms = append(platforms, p)
+	}
+	return platforms, revision, true, nil
+}
+
+// Get implements parties.Cache.
+func (c *Cache) Get(ctx context.Context, id parties.PlatformID) (parties.Platform, bool, error) {
+	row, err := c.client.HGet(ctx, c.key, "p:"+string(id)).Result()
+	if errors.Is(err, redis.Nil) {
+		return parties.Platform{}, false, nil
+	}
+	if err != nil {
+		return parties.Platform{}, false, fmt.Errorf("load cached platform %s: %w", id, err)
+	}
+	p, err := decode(row, c.sealer)
+	if err != nil {
+		c.unreadable(ctx, err)
+		return parties.Platform{}, false, nil
+	}
+	return p, true, nil
+}
+
+func (c *Cache) unreadable(ctx context.Context, err error) {
+	c.logger.WarnContext(ctx, "the cached registrations cannot be read and will be replaced", "error", err)
+}
+
+// Fill implements parties.Cache. What was announced beyond the revision stays.
+func (c *Cache) Fill(ctx context.Context, platforms []parties.Platform, revision int64) error {
+	arguments := make([]any, 0, 1+2*len(platforms))
+	arguments = append(arguments, revision)
+	for _, p := range platforms {
+		row, err := encode(p, p.Revision, c.sealer)
+		if err != nil {
+			return fmt.Errorf("cache platforms: %w", err)
+		}
+		arguments = append(arguments, string(p.ID), row)
+	}
+	if err := c.fill.Run(ctx, c.client, []string{c.key}, arguments...).Err(); err != nil {
+		return fmt.Errorf("cache platforms: %w", err)
+	}
+	return nil
+}
+
+// Announce implements parties.Cache. The platform is kept as of change.Revision,
+// whatever its own Revision says. Without a copy, or with an empty ID, it only
+// tells the replicas.
+func (c *Cache) Announce(ctx context.Context, change parties.Change, p *parties.Platform) error {
+	row := ""
+	if p != nil {
+		var err error
+		if row, err = encode(*p, change.Revision, c.sealer); err != nil {
+			return fmt.Errorf("announce revision %d: %w", change.Revision, err)
+		}
+	}
+	message, err := json.Marshal(news{Revision: change.Revision, ID: change.ID})
+	if err != nil {
+		return fmt.Errorf("announce revision %d: %w", change.Revision, err)
+	}
+	err = c.announce.Run(ctx, c.client, []string{c.key},
+		change.Revision, string(change.ID), row, c.channel, message, mostAhead).Err()
+	if err != nil {
+		return fmt.Errorf("announce revision %d: %w", change.Revision, err)
+	}
+	return nil
+}
+
+// ForgetBeyond throws the copy away if it holds changes newer than the store's
+// newest revision: the store was set back to a backup, and Fill would be
+// refused until it has caught up.
+func (c *Cache) ForgetBeyond(ctx context.Context, newest int64) error {
+	if err := c.forget.Run(ctx, c.client, []string{c.key}, newest).Err(); err != nil {
+		return fmt.Errorf("check cached platforms: %w", err)
+	}
+	return nil
+}

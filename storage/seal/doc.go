@@ -1,0 +1,15 @@
+// Package seal keeps secrets unreadable at rest: the tokens with which the hub
+// calls its peers stand in the database and in Redis only sealed.
+//
+// A Sealer holds a list of keys, each derived from one secret of
+// BUSBAR_SECRET_KEY. The first seals, all of them open; a sealed value names
+// its key, so that the right one is found and a missing one is reported as
+// such. Replicas with the same secrets derive the same keys.
+//
+// To rotate without a gap: add the new secret at the end of the list on every
+// replica, then move it to the front (the store is sealed anew at start), then
+// drop the old one.
+//
+// The package stores nothing, and stretches nothing: a secret is expected to be
+// random, not a passphrase that someone remembers.
+package seal

@@ -1,0 +1,17 @@
+// Package sqldb is the record: what the hub knows, in Postgres or SQLite,
+// through gorm.
+//
+// A DB is one opened and migrated database. Platforms implements parties.Store
+// on it. Its write transactions begin by raising the one row of table
+// directory, whose lock orders them: a revision that is visible was preceded by
+// all smaller ones. On SQLite the single writing connection does the same.
+//
+// Both databases run the same numbered migrations, so the types are those that
+// mean the same on both: points in time are BIGINT microseconds since 1970 in
+// UTC (finer parts of a time are dropped; NULL is the zero time), sealed tokens
+// and hashes are text. A migration must leave the previous binary working,
+// because replicas are replaced one by one.
+//
+// The package keeps no copies, logs nothing and lets no gorm or driver type out.
+// It does not read schemes: package storage decides which database is opened.
+package sqldb

@@ -1,0 +1,185 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"busbar/parties"
+	"busbar/storage/rediscache"
+	"busbar/storage/seal"
+	"busbar/storage/sqldb"
+)
+
+// pingTimeout bounds the question to one store whether it is there.
+const pingTimeout = 2 * time.Second
+
+// Config says which stores to open.
+type Config struct {
+	// Database is sqlite:FILE or a postgres:// URL. FILE may be relative to the
+	// working directory; what is missing of it is created.
+	Database string
+	// Redis is a redis:// or rediss:// URL. Empty: no Redis.
+	Redis string
+	// Namespace keeps hubs apart that share a Redis. Empty is one namespace
+	// too; hubs on different databases are kept apart in any case.
+	Namespace string
+	// Secrets seal the outbound tokens, see package seal. At least one.
+	Secrets []string
+	// Patience is how long Open waits for a Postgres that is down. Zero is 10
+	// seconds.
+	Patience time.Duration
+	// Logger hears of what does not stop the hub. Nil is silence.
+	Logger *slog.Logger
+}
+
+// Stores are the opened stores. Close ends them.
+type Stores struct {
+	Platforms parties.Store
+	Cache     parties.Cache
+	// Embedded tells that only one replica may run on these stores: they are
+	// in a file, or nothing carries the news between replicas.
+	Embedded bool
+
+	parts []part
+}
+
+// part is a server that the stores live in.
+type part struct {
+	name  string
+	ping  func(context.Context) error
+	close func() error
+}
+
+// Open opens the stores: it migrates the database, and seals anew what an older
+// secret sealed. A database that does not answer is an error; a Redis that does
+// not is only logged, since the hub works without. No error holds a password or
+// a secret.
+func Open(ctx context.Context, config Config) (*Stores, error) {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Patience == 0 {
+		config.Patience = 10 * time.Second
+	}
+	sealer, err := seal.New(config.Secrets)
+	if err != nil {
+		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
+	}
+	stores := &Stores{}
+	db, err := stores.openDatabase(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	platforms := db.Platforms(sealer)
+	stores.Platforms = platforms
+	if err := reseal(ctx, platforms, config.Logger); err != nil {
+		return nil, errors.Join(err, stores.Close())
+	}
+	if config.Redis == "" {
+		stores.Cache, stores.Embedded = newLocalCache(), true
+		return stores, nil
+	}
+	if err := stores.openCache(ctx, config, db, sealer); err != nil {
+		return nil, errors.Join(err, stores.Close())
+	}
+	return stores, nil
+}
+
+func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB, err error) {
+	scheme, rest, _ := strings.Cut(config.Database, ":")
+	switch scheme {
+	case "sqlite":
+		if rest == "" || rest == ":memory:" {
+			return nil, errors.New("BUSBAR_DATABASE: sqlite: must be followed by the path of a file")
+		}
+		s.Embedded = true
+		db, err = sqldb.OpenSQLite(ctx, rest)
+	case "postgres", "postgresql":
+		db, err = sqldb.OpenPostgres(ctx, config.Database, config.Patience)
+	default:
+		return nil, errors.New("BUSBAR_DATABASE: must be sqlite:FILE or a postgres:// URL")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
+	}
+	s.parts = append(s.parts, part{name: "database", ping: db.Ping, close: db.Close})
+	return db, nil
+}
+
+func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
+	scheme, _, _ := strings.Cut(config.Redis, ":")
+	if scheme != "redis" && scheme != "rediss" {
+		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
+	}
+	client, err := rediscache.NewClient(config.Redis)
+	if err != nil {
+		return fmt.Errorf("BUSBAR_REDIS: %w", err)
+	}
+	redis := part{
+		name:  "redis",
+		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
+		close: client.Close,
+	}
+	s.parts = append(s.parts, redis)
+	// Revisions of another database say nothing about this one.
+	history, err := db.History(ctx)
+	if err != nil {
+		return err
+	}
+	revision, err := s.Platforms.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	cache := rediscache.New(rediscache.Config{
+		Client: client, Namespace: config.Namespace + ":" + history, Sealer: sealer, Logger: config.Logger,
+	})
+	s.Cache = cache
+	if err := cache.ForgetBeyond(ctx, revision); err != nil {
+		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
+	}
+	return nil
+}
+
+func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
+	n, err := platforms.Reseal(ctx)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		logger.InfoContext(ctx, "sealed outbound tokens with the new key", "tokens", n)
+	}
+	return nil
+}
+
+// Ready asks every store whether it is there. The error names each one that is
+// not, with the reason.
+func (s *Stores) Ready(ctx context.Context) error {
+	var errs []error
+	for _, part := range s.parts {
+		if err := part.answers(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p part) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return p.ping(ctx)
+}
+
+// Close ends all connections. Nothing may be in use any more.
+func (s *Stores) Close() error {
+	var errs []error
+	for _, part := range s.parts {
+		if err := part.close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", part.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
