@@ -37,10 +37,27 @@ func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }
 func (d *Directory) Replace(platforms []Platform, revision int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old := d.snap.Load()
-	if revision < old.revision {
-		return // a slower reader's older news
+	if old := d.snap.Load(); revision >= old.revision {
+		d.replace(old, platforms, revision)
+	} // else a slower reader's older news
+}
+
+// Restart is Replace for a record that went back to an older revision: a
+// restored database. Nothing newer stays.
+func (d *Directory) Restart(platforms []Platform, revision int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := d.snap.Load().clone()
+	clear(old.removed)
+	for id, e := range old.byID {
+		older := *e
+		older.Platform.Revision = min(older.Platform.Revision, revision)
+		old.byID[id] = &older
 	}
+	d.replace(old, platforms, revision)
+}
+
+func (d *Directory) replace(old *Snapshot, platforms []Platform, revision int64) {
 	next := newSnapshot()
 	next.revision = revision
 	for _, p := range platforms {

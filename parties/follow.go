@@ -51,18 +51,21 @@ func (f *Follower) Load(ctx context.Context) error {
 		f.cfg.Logger.Warn("load platforms from the cache", "error", err)
 	}
 	if ok && err == nil {
-		f.cfg.Directory.Replace(platforms, revision)
+		// The copy counts only at the record's own revision: it may be behind,
+		// or ahead of a database that was restored.
 		current, err := f.revision(ctx)
 		switch {
 		case err != nil:
+			f.cfg.Directory.Replace(platforms, revision)
 			f.cfg.Logger.Warn("started from the cache: the database does not answer", "error", err)
 			return nil
 		case current == revision:
+			f.cfg.Directory.Replace(platforms, revision)
 			f.cfg.Logger.Info("directory loaded", "from", "cache", "platforms", len(platforms), "revision", revision)
 			return nil
 		}
 	}
-	return f.reload(ctx)
+	return f.reload(ctx, f.cfg.Directory.Replace)
 }
 
 func (f *Follower) revision(ctx context.Context) (int64, error) {
@@ -71,13 +74,14 @@ func (f *Follower) revision(ctx context.Context) (int64, error) {
 	return f.cfg.Store.Revision(ctx)
 }
 
-// reload reads the record whole and refills the cache.
-func (f *Follower) reload(ctx context.Context) error {
+// reload reads the record whole, hands it to the directory by take, and refills
+// the cache.
+func (f *Follower) reload(ctx context.Context, take func([]Platform, int64)) error {
 	platforms, revision, err := f.cfg.Store.All(ctx)
 	if err != nil {
 		return fmt.Errorf("load platforms: %w", err)
 	}
-	f.cfg.Directory.Replace(platforms, revision)
+	take(platforms, revision)
 	if err := f.cfg.Cache.Fill(ctx, platforms, revision); err != nil {
 		f.cfg.Logger.Warn("fill the cache", "error", err)
 	}
@@ -176,13 +180,20 @@ func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
 }
 
 func (f *Follower) compare(ctx context.Context) error {
+	// Read before the record's: what the directory had then, the record had too.
+	have := f.cfg.Directory.Snapshot().Revision()
 	current, err := f.revision(ctx)
-	if err != nil || current == f.cfg.Directory.Snapshot().Revision() {
+	switch {
+	case err != nil || current == f.cfg.Directory.Snapshot().Revision():
 		return err
+	case current < have:
+		f.cfg.Logger.Warn("the database went back in time; the directory follows it", "from", have, "to", current)
+		return f.reload(ctx, f.cfg.Directory.Restart)
+	default:
+		// This replica's own change may be between commit and Apply; reading
+		// the record is right in either case.
+		return f.reload(ctx, f.cfg.Directory.Replace)
 	}
-	// This replica's own change may be between commit and Apply; reading the
-	// record is right in either case.
-	return f.reload(ctx)
 }
 
 // flush writes back what this replica learned of platforms.

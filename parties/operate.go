@@ -120,10 +120,7 @@ func (r *Registrar) Delete(ctx context.Context, id PlatformID) error {
 		return err
 	}
 	r.cfg.Directory.Remove(id, revision)
-	err = r.cfg.Cache.Announce(context.WithoutCancel(ctx), Change{Revision: revision, ID: id}, nil)
-	if err != nil {
-		r.cfg.Logger.Warn("announce platform deletion", "platform", id, "error", err)
-	}
+	r.announce(ctx, Change{Revision: revision, ID: id}, nil)
 	if entry != nil && entry.Platform.Registered() {
 		r.sayGoodbye(ctx, &entry.Platform)
 	}

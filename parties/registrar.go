@@ -92,9 +92,18 @@ func (r *Registrar) update(ctx context.Context, id PlatformID, change func(*Plat
 // revisions with it.
 func (r *Registrar) publish(ctx context.Context, p Platform) {
 	r.cfg.Directory.Apply(p, p.Revision)
-	err := r.cfg.Cache.Announce(context.WithoutCancel(ctx), Change{Revision: p.Revision, ID: p.ID}, &p)
-	if err != nil {
-		r.cfg.Logger.Warn("announce platform change", "platform", p.ID, "error", err)
+	r.announce(ctx, Change{Revision: p.Revision, ID: p.ID}, &p)
+}
+
+// announceTimeout bounds what a Redis that is gone may cost a change.
+const announceTimeout = 3 * time.Second
+
+func (r *Registrar) announce(ctx context.Context, c Change, p *Platform) {
+	// Committed is committed, also when the caller went away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
+	defer cancel()
+	if err := r.cfg.Cache.Announce(ctx, c, p); err != nil {
+		r.cfg.Logger.Warn("announce platform change", "platform", c.ID, "error", err)
 	}
 }
 

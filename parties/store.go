@@ -34,7 +34,8 @@ type Store interface {
 	// Get returns one platform, or ErrNotFound.
 	Get(ctx context.Context, id PlatformID) (Platform, error)
 	// Create inserts a platform, whose Revision it ignores. It fails with a
-	// *TakenError when another platform holds one of its Claims.
+	// *TakenError when another platform holds one of its Claims, and with any
+	// error when its ID or a token is already in use.
 	Create(ctx context.Context, p Platform) (revision int64, err error)
 	// Update replaces the platform with p.ID whole, except LastSeen. It fails
 	// with ErrNotFound, ErrStale or a *TakenError.

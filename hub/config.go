@@ -1,0 +1,50 @@
+package hub
+
+import (
+	"log/slog"
+	"time"
+
+	"busbar/ocpi"
+	"busbar/routing"
+)
+
+// Config is how a hub runs. Settings.Config makes one from what an operator
+// writes.
+type Config struct {
+	// Listen and AdminListen are host:port of the two listeners.
+	Listen, AdminListen string
+	// PublicURL is the base of every URL the hub hands out, without a trailing
+	// slash.
+	PublicURL string
+	// Party is the hub's own; Name its business name in the credentials.
+	Party ocpi.PartyKey
+	Name  string
+
+	// DataDir holds the SQLite file and generated keys.
+	DataDir string
+	// Database is sqlite:FILE or postgres://…; Redis is redis://…, or empty for
+	// in-process.
+	Database, Redis string
+	// SecretKeys seal outbound tokens: the first seals, all open. Empty: one is
+	// generated in DataDir.
+	SecretKeys []string
+	// AdminToken opens the admin API. Empty: one is generated, and printed once.
+	AdminToken string
+
+	ForwardTimeout time.Duration
+	// AllowPrivatePeers lets platforms live on private and loopback addresses.
+	AllowPrivatePeers bool
+	// MaxBody is the largest request body, in bytes.
+	MaxBody int64
+	// TLSCert, TLSKey and TLSClientCA are PEM files for the OCPI listener.
+	TLSCert, TLSKey, TLSClientCA string
+
+	LogLevel slog.Level
+	LogJSON  bool
+
+	// Journals take note of every message besides the log.
+	Journals []routing.Journal
+	// QuietMessages leaves the record of each message out of the log, for a
+	// terminal that shows messages in its own way.
+	QuietMessages bool
+}

@@ -1,0 +1,41 @@
+// Package hub puts Busbar together: Config says how it runs, New opens the
+// stores and loads the directory, Start listens, Stop ends in order.
+//
+// # The paths a newcomer should walk
+//
+// Direct routing. A CPO's PUT /ocpi/2.2.1/receiver/sessions/NL/CPA/S1 arrives
+// at gateway.Gateway (hub/gateway/route.go). The URL is taken apart from the
+// bytes that were sent, the token is looked up in parties.Snapshot, headers and
+// body become an ocpi.Request. routing.Decide says where it goes: FROM must be
+// the caller's party, TO must be known, connected and have the endpoint.
+// Router.forward gives the leg its own X-Request-ID and calls peer.Client.Do;
+// Router.accept judges the answer, and gateway.writeReply sends it back under
+// the requester's ids. Between arrival and answer nothing is read from a
+// database or from Redis.
+//
+// Handshake. POST credentials with token A goes to parties.Registrar.Register.
+// It fetches the platform's versions and details with token B, then saves the
+// platform in one transaction, which uses A up and mints C; the directory takes
+// the change in and the cache announces it to the other replicas. When the hub
+// begins (admin API, connect), Registrar.Connect walks the same way in the
+// other direction. No lock and no transaction is held while a peer is called.
+//
+// A change reaches every replica. Registrar.update commits to parties.Store,
+// applies the platform to its own parties.Directory, and announces it through
+// parties.Cache. On the other replicas parties.Follower hears of it, reads the
+// platform from the cache, and applies it; once a second it compares its
+// directory revision with the store's, so that lost news costs a second and no
+// more.
+//
+// Operator. web.Server on the admin listener checks the admin token and calls
+// the Registrar; it shows what the Directory holds. Metrics are counted where
+// things happen (newMetrics in routing and parties) and gathered there.
+//
+// Start and stop. cmd/busbar reads settings into Config (Settings.Config
+// reports all faults at once), New, Start, and on SIGTERM Stop: readiness goes
+// first, then the OCPI listener finishes what is in flight, then the followers,
+// the stores, and the log's buffer.
+//
+// What house.md draws beyond this (broadcast, catalog, open routing, callbacks)
+// is not built yet; requests that would need it are refused with a reason.
+package hub

@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"busbar/ocpi"
+	"busbar/parties"
+)
+
+// configurationHandler answers a request of a configuration module.
+type configurationHandler func(c *gin.Context, caller parties.Caller) (ocpi.Response, error)
+
+// configuration serves the modules between a platform and the hub, which have
+// no routing headers (R1), and writes the one log record of the request.
+func (g *Gateway) configuration(handle configurationHandler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		begin := time.Now()
+		ids := newEnvelope(c.Request)
+		caller, err := g.authenticate(c, g.cfg.Directory.Snapshot(), begin)
+		var response ocpi.Response
+		if err == nil {
+			response, err = handle(c, caller)
+		}
+		if err != nil {
+			refusal, known := refusalOf(err, false)
+			if !known {
+				g.cfg.Logger.Error("configuration request failed", "path", c.Request.URL.Path, "error", err)
+			}
+			response = ocpi.Refused(refusal)
+			g.logConfiguration(c, ids, caller, response, refusal.Message, begin)
+		} else {
+			g.logConfiguration(c, ids, caller, response, "", begin)
+		}
+		writeConfiguration(c.Writer, ids, response)
+	}
+}
+
+// configurationError answers without asking who calls.
+func (g *Gateway) configurationError(refusal *ocpi.Error) gin.HandlerFunc {
+	return func(c *gin.Context) { g.fail(c, newEnvelope(c.Request), refusal) }
+}
+
+// fail answers a request that never became a message, and logs it.
+func (g *Gateway) fail(c *gin.Context, ids envelope, err error) {
+	refusal, _ := refusalOf(err, false)
+	response := ocpi.Refused(refusal)
+	g.logConfiguration(c, ids, parties.Caller{}, response, refusal.Message, time.Now())
+	writeConfiguration(c.Writer, ids, response)
+}
+
+func (g *Gateway) logConfiguration(c *gin.Context, ids envelope, caller parties.Caller, response ocpi.Response, detail string, begin time.Time) {
+	attrs := []any{
+		"correlation_id", ids.correlationID, "request_id", ids.requestID,
+		"method", c.Request.Method, "path", c.Request.URL.EscapedPath(),
+		"http_status", response.HTTP, "ocpi_status", int(response.Status), "duration", time.Since(begin),
+	}
+	if caller.Entry != nil {
+		attrs = append(attrs, "platform", string(caller.Platform.ID))
+	}
+	if detail != "" {
+		attrs = append(attrs, "detail", detail)
+	}
+	g.cfg.Logger.Info("request", attrs...)
+}
+
+func writeConfiguration(w http.ResponseWriter, ids envelope, response ocpi.Response) {
+	header := w.Header()
+	header[ocpi.HeaderRequestID] = []string{ids.requestID}
+	header[ocpi.HeaderCorrelationID] = []string{ids.correlationID}
+	header["Content-Type"] = []string{"application/json"}
+	header["Content-Length"] = []string{strconv.Itoa(len(response.Body))}
+	if response.HTTP == http.StatusUnauthorized {
+		header["WWW-Authenticate"] = []string{"Token"}
+	}
+	for _, h := range response.Headers {
+		header[h.Name] = []string{h.Value}
+	}
+	w.WriteHeader(response.HTTP)
+	_, _ = w.Write(response.Body)
+}
+
+func (g *Gateway) versions(_ *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+	return ocpi.Answered(g.cfg.Registrar.Hub().Versions(caller.Platform.VersionLimit)), nil
+}
+
+// version reads the version in the URL.
+func version(c *gin.Context) (ocpi.Version, error) {
+	v := ocpi.Version(c.Param("version"))
+	if !v.Supported() {
+		return "", errNoSuchURL
+	}
+	return v, nil
+}
+
+func (g *Gateway) details(c *gin.Context, _ parties.Caller) (ocpi.Response, error) {
+	v, err := version(c)
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	return ocpi.Answered(g.cfg.Registrar.Hub().Details(v)), nil
+}
+
+// credentialsRequest is what the four credentials handlers begin with.
+func credentialsRequest(c *gin.Context, caller parties.Caller) (ocpi.Version, error) {
+	v, err := version(c)
+	if err == nil && !caller.MayExchangeCredentials() {
+		err = unauthorized("this token A was used up by a registration")
+	}
+	return v, err
+}
+
+func (g *Gateway) getCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+	if _, err := credentialsRequest(c, caller); err != nil {
+		return ocpi.Response{}, err
+	}
+	presented := ocpi.PresentedToken(c.Request.Header.Get("Authorization"), caller.Form)
+	return ocpi.Answered(g.cfg.Registrar.Own(caller, presented).JSON()), nil
+}
+
+func (g *Gateway) postCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+	v, err := credentialsRequest(c, caller)
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	body, err := readBody(c.Request, nil, g.cfg.MaxBody)
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	return issued(g.cfg.Registrar.Register(c.Request.Context(), caller, v, body))
+}
+
+func (g *Gateway) putCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+	v, err := credentialsRequest(c, caller)
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	body, err := readBody(c.Request, nil, g.cfg.MaxBody)
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	return issued(g.cfg.Registrar.Renew(c.Request.Context(), caller, v, body))
+}
+
+func issued(i parties.Issued, err error) (ocpi.Response, error) {
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	response := ocpi.Answered(i.Credentials.JSON())
+	response.HTTP = i.HTTP
+	return response, nil
+}
+
+func (g *Gateway) deleteCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+	if _, err := credentialsRequest(c, caller); err != nil {
+		return ocpi.Response{}, err
+	}
+	if err := g.cfg.Registrar.End(c.Request.Context(), caller); err != nil {
+		return ocpi.Response{}, err
+	}
+	return ocpi.Answered(nil), nil
+}
+
+// clientInfo answers GET hubclientinfo (2.2.1 mod_hub_client_info, Sender
+// Interface): paged, without the caller's own parties.
+func (g *Gateway) clientInfo(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+	if _, err := version(c); err != nil {
+		return ocpi.Response{}, err
+	}
+	if !caller.MayRoute() {
+		return ocpi.Response{}, unauthorized("this credentials token opens versions and credentials only")
+	}
+	query, err := ocpi.ParsePaging(c.Request.URL.Query())
+	if err != nil {
+		return ocpi.Response{}, err
+	}
+	infos, total := g.cfg.Directory.Snapshot().ClientInfos(caller.Entry, query)
+	response := ocpi.Answered(infos)
+	response.Headers = query.Headers(g.cfg.Registrar.Hub().PublicURL+c.Request.URL.EscapedPath(), len(infos), total)
+	return response, nil
+}

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"busbar/ocpi"
+	"busbar/parties"
+	"busbar/routing"
+)
+
+// Gateway serves the OCPI listener.
+type Gateway struct {
+	cfg    Config
+	engine *gin.Engine
+}
+
+// Config wires a Gateway; every field is needed.
+type Config struct {
+	Directory *parties.Directory
+	Registrar *parties.Registrar
+	Router    *routing.Router
+	Logger    *slog.Logger
+	// MaxBody is the largest request body, in bytes; a larger one gets 413.
+	MaxBody int64
+}
+
+// New makes a Gateway.
+func New(cfg Config) *Gateway {
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.UseRawPath = true
+	engine.UnescapePathValues = false
+	g := &Gateway{cfg: cfg, engine: engine}
+	engine.Use(g.recoverPanic)
+	g.routes()
+	return g
+}
+
+// Handler is the listener's handler.
+func (g *Gateway) Handler() http.Handler { return g.engine }
+
+// routes is the whole surface of the listener (contract.md, OCPI listener). A
+// trailing slash on a configuration URL is a habit of some peers.
+func (g *Gateway) routes() {
+	e := g.engine
+	for _, slash := range [...]string{"", "/"} {
+		e.GET("/ocpi/versions"+slash, g.configuration(g.versions))
+		e.GET("/ocpi/:version"+slash, g.configuration(g.details))
+		for method, handle := range map[string]configurationHandler{
+			http.MethodGet: g.getCredentials, http.MethodPost: g.postCredentials,
+			http.MethodPut: g.putCredentials, http.MethodDelete: g.deleteCredentials,
+		} {
+			e.Handle(method, "/ocpi/:version/credentials"+slash, g.configuration(handle))
+		}
+		e.GET("/ocpi/:version/hubclientinfo"+slash, g.configuration(g.clientInfo))
+	}
+	for _, method := range [...]string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		for _, side := range [...]string{"sender", "receiver"} {
+			e.Handle(method, "/ocpi/:version/"+side+"/*rest", g.route)
+			// Peers that ignore the endpoints they were given derive this from
+			// the versions URL.
+			e.Handle(method, "/ocpi/"+side+"/*rest", g.route)
+		}
+	}
+	e.NoRoute(g.configurationError(ocpi.HTTPErrorf(http.StatusNotFound, ocpi.ClientError, "no such URL on this hub")))
+	e.NoMethod(g.configurationError(ocpi.HTTPErrorf(http.StatusMethodNotAllowed, ocpi.ClientError, "this URL does not know the method")))
+}
+
+// authenticate finds the caller, notes that it was heard, and ends the tokens
+// that the one presented has replaced.
+func (g *Gateway) authenticate(c *gin.Context, snapshot *parties.Snapshot, now time.Time) (parties.Caller, error) {
+	header := c.Request.Header.Get("Authorization")
+	caller, ok := snapshot.Authenticate(header, now)
+	if !ok {
+		if header == "" {
+			return caller, unauthorized("header Authorization is missing")
+		}
+		return caller, unauthorized("the credentials token is not known to this hub")
+	}
+	caller.Seen(now)
+	if caller.SupersedesAnother() {
+		// Once per renewal. Before the answer, so that the old token is dead
+		// when the platform has proof that the new one works.
+		if err := g.cfg.Registrar.TokenUsed(c.Request.Context(), caller); err != nil {
+			g.cfg.Logger.Warn("end a replaced token", "platform", caller.Platform.ID, "error", err)
+		}
+	}
+	return caller, nil
+}
+
+func (g *Gateway) recoverPanic(c *gin.Context) {
+	defer func() {
+		if v := recover(); v != nil && v != http.ErrAbortHandler {
+			g.cfg.Logger.Error("panic in a request", "panic", v, "path", c.Request.URL.Path)
+			if !c.Writer.Written() {
+				g.fail(c, newEnvelope(c.Request), errInternal)
+			}
+			c.Abort()
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	c.Next()
+}

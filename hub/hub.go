@@ -1,0 +1,235 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"busbar/hub/gateway"
+	"busbar/ocpi/peer"
+	"busbar/parties"
+	"busbar/routing"
+	"busbar/storage"
+	"busbar/web"
+)
+
+// Hub is a running Busbar.
+type Hub struct {
+	cfg      Config
+	logger   *slog.Logger
+	log      *logWriter
+	stores   *storage.Stores
+	follower *parties.Follower
+
+	ocpi, admin                 *http.Server
+	ocpiListener, adminListener net.Listener
+	// freshAdminToken is the generated admin token, on the first start only.
+	freshAdminToken string
+
+	stopping atomic.Bool
+	// cancel ends the background work.
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	failed  chan error
+}
+
+// StopTimeout bounds how long Stop waits for requests in flight.
+const StopTimeout = 30 * time.Second
+
+// New opens the stores, loads the directory and assembles the hub. Log records
+// go to logs.
+func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
+	gin.SetMode(gin.ReleaseMode)
+	h := &Hub{cfg: cfg, log: newLogWriter(logs), failed: make(chan error, 2)}
+	h.logger = newLogger(cfg, h.log)
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+
+	keys, err := secretKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	token, fresh, err := adminToken(cfg)
+	if err != nil {
+		return nil, err
+	}
+	h.freshAdminToken = fresh
+	database := cfg.Database
+	if database == "" {
+		database = "sqlite:" + filepath.Join(cfg.DataDir, "busbar.db")
+	}
+	h.stores, err = storage.Open(ctx, storage.Config{
+		Database: database, Redis: cfg.Redis, Namespace: cfg.Party.String(), Secrets: keys, Logger: h.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
+	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers})
+	directory := parties.NewDirectory(dialer)
+	registrar := parties.NewRegistrar(parties.RegistrarConfig{
+		Store: h.stores.Platforms, Cache: h.stores.Cache, Directory: directory,
+		Dialer: dialer, Hub: identity, Logger: h.logger, Metrics: registry,
+	})
+	h.follower = parties.NewFollower(parties.FollowerConfig{
+		Store: h.stores.Platforms, Cache: h.stores.Cache, Directory: directory, Registrar: registrar, Logger: h.logger,
+	})
+	if err := h.follower.Load(ctx); err != nil {
+		return nil, err
+	}
+	journals := cfg.Journals
+	if !cfg.QuietMessages {
+		journals = append([]routing.Journal{messageLog{h.logger}}, journals...)
+	}
+	router := routing.NewRouter(routing.RouterConfig{
+		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
+	})
+	ocpiGateway := gateway.New(gateway.Config{
+		Directory: directory, Registrar: registrar, Router: router, Logger: h.logger, MaxBody: cfg.MaxBody,
+	})
+	adminServer := web.New(web.Config{
+		Directory: directory, Registrar: registrar, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
+	})
+
+	h.ocpi, h.admin = h.server(ocpiGateway.Handler()), h.server(adminServer.Handler())
+	if h.ocpi.TLSConfig, err = tlsConfig(cfg); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// server bounds what a slow or hostile client can hold.
+func (h *Hub) server(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(h.logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func tlsConfig(cfg Config) (*tls.Config, error) {
+	if cfg.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("load TLS certificate: %w", err)
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
+	if cfg.TLSClientCA != "" {
+		pem, err := os.ReadFile(cfg.TLSClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("load client CA: %w", err)
+		}
+		t.ClientCAs, t.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+		if !t.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("load client CA: %s holds no PEM certificate", cfg.TLSClientCA)
+		}
+	}
+	return t, nil
+}
+
+// Start listens and returns; Failed tells when a listener ends by itself.
+func (h *Hub) Start(ctx context.Context) error {
+	var err error
+	if h.adminListener, err = net.Listen("tcp", h.cfg.AdminListen); err != nil {
+		return fmt.Errorf("BUSBAR_ADMIN_LISTEN: %w", err)
+	}
+	if h.ocpiListener, err = net.Listen("tcp", h.cfg.Listen); err != nil {
+		h.adminListener.Close()
+		return fmt.Errorf("BUSBAR_LISTEN: %w", err)
+	}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	h.cancel = cancel
+	h.running.Go(func() { h.follower.Run(background) })
+	h.serve(h.admin, h.adminListener)
+	h.serve(h.ocpi, h.ocpiListener)
+	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
+		"public_url", h.cfg.PublicURL, "party", h.cfg.Party.String(), "embedded", h.stores.Embedded)
+	return nil
+}
+
+func (h *Hub) serve(s *http.Server, l net.Listener) {
+	h.running.Go(func() {
+		serve := s.Serve
+		if s.TLSConfig != nil {
+			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+		}
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+			h.failed <- fmt.Errorf("listener %s: %w", l.Addr(), err)
+		}
+	})
+}
+
+// Failed delivers the error of a listener that ended by itself.
+func (h *Hub) Failed() <-chan error { return h.failed }
+
+// Addr and AdminAddr are where the hub listens, once it is started.
+func (h *Hub) Addr() string      { return h.ocpiListener.Addr().String() }
+func (h *Hub) AdminAddr() string { return h.adminListener.Addr().String() }
+
+// FreshAdminToken is the admin token if this start generated it, else empty. It
+// is to be shown to the operator, once, and not logged.
+func (h *Hub) FreshAdminToken() string { return h.freshAdminToken }
+
+func (h *Hub) ready(ctx context.Context) error {
+	if h.stopping.Load() {
+		return errors.New("the hub is stopping")
+	}
+	return h.stores.Ready(ctx)
+}
+
+// Stop ends the hub: it stops being ready, refuses new connections, lets
+// requests in flight finish until ctx ends or StopTimeout has passed, and
+// closes the stores.
+func (h *Hub) Stop(ctx context.Context) error {
+	h.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
+	defer cancel()
+	err := h.ocpi.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("requests were still in flight: %w", err)
+		h.ocpi.Close()
+	}
+	h.cancel()
+	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
+		h.admin.Close()
+	}
+	h.running.Wait()
+	h.logger.Info("hub stopped")
+	h.close()
+	return err
+}
+
+func (h *Hub) close() {
+	if h.stores != nil {
+		if err := h.stores.Close(); err != nil {
+			h.logger.Warn("close stores", "error", err)
+		}
+	}
+	h.log.Flush()
+}

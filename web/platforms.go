@@ -1,0 +1,252 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"busbar/ocpi"
+	"busbar/parties"
+)
+
+// platformJSON is a platform as the admin API shows it. It holds no token, not
+// even a hash.
+type platformJSON struct {
+	ID     parties.PlatformID `json:"id"`
+	Name   string             `json:"name"`
+	Status string             `json:"status"`
+	// StatusSince and the other times are RFC 3339 in UTC; null for never.
+	StatusSince *time.Time `json:"status_since"`
+	Registered  bool       `json:"registered"`
+	// Roles are the registered ones or, before the first handshake, those
+	// approved.
+	Roles         []roleJSON `json:"roles"`
+	ApprovedRoles []roleJSON `json:"approved_roles"`
+	Parties       []string   `json:"parties"`
+	// Version is the OCPI version in use, VersionLimit the one it is pinned to.
+	Version      ocpi.Version `json:"version"`
+	VersionLimit ocpi.Version `json:"version_limit"`
+	// VersionsURL is the hub's, for the platform to call; PeerVersionsURL the
+	// platform's.
+	VersionsURL     string          `json:"versions_url"`
+	PeerVersionsURL string          `json:"peer_versions_url"`
+	Endpoints       []ocpi.Endpoint `json:"endpoints"`
+	Quirks          parties.Quirks  `json:"quirks"`
+	LastSeen        *time.Time      `json:"last_seen"`
+	CreatedAt       *time.Time      `json:"created_at"`
+	UpdatedAt       *time.Time      `json:"updated_at"`
+	// TokenAPending tells that a token A was issued and not yet used.
+	TokenAPending bool `json:"token_a_pending"`
+	// TokenA is in the answer that issues it, and nowhere else.
+	TokenA string `json:"token_a,omitempty"`
+}
+
+func (s *Server) show(p parties.Platform) platformJSON {
+	lastSeen := p.LastSeen
+	if e := s.cfg.Directory.Snapshot().Platform(p.ID); e != nil {
+		lastSeen = e.LastSeen()
+	}
+	out := platformJSON{
+		ID: p.ID, Name: p.Name, Status: string(p.Status), StatusSince: moment(p.StatusSince),
+		Registered: p.Registered(), Roles: showRoles(p.PartyRoles()), ApprovedRoles: showRoles(p.Approved),
+		Parties: []string{}, Version: p.Version, VersionLimit: p.VersionLimit,
+		VersionsURL: s.cfg.Registrar.Hub().VersionsURL(), PeerVersionsURL: p.VersionsURL,
+		Endpoints: append([]ocpi.Endpoint{}, p.Endpoints...), Quirks: p.Quirks,
+		LastSeen: moment(lastSeen), CreatedAt: moment(p.CreatedAt), UpdatedAt: moment(p.UpdatedAt),
+	}
+	for _, party := range p.Parties() {
+		out.Parties = append(out.Parties, party.String())
+	}
+	for _, t := range p.Inbound {
+		out.TokenAPending = out.TokenAPending || t.Kind == parties.TokenRegistration
+	}
+	return out
+}
+
+func showRoles(prs []ocpi.PartyRole) []roleJSON {
+	roles := make([]roleJSON, len(prs))
+	for i, pr := range prs {
+		roles[i] = roleJSON{CountryCode: pr.Party.CountryCode(), PartyID: pr.Party.PartyID(), Role: string(pr.Role)}
+	}
+	return roles
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}
+
+func platformID(c *gin.Context) parties.PlatformID { return parties.PlatformID(c.Param("id")) }
+
+func (s *Server) createPlatform(c *gin.Context) {
+	var in platformInput
+	if !decode(c, &in) {
+		return
+	}
+	a, faults := in.amendment(s.cfg.Registrar.Hub().Party)
+	if in.Name == nil {
+		faults["name"] = "is missing"
+	}
+	if len(faults) > 0 {
+		fail(c, http.StatusUnprocessableEntity, "the platform breaks a rule", faults)
+		return
+	}
+	enrolment := parties.Enrolment{Name: *a.Name}
+	if a.Approved != nil {
+		enrolment.Approved = *a.Approved
+	}
+	if a.VersionLimit != nil {
+		enrolment.VersionLimit = *a.VersionLimit
+	}
+	if a.Quirks != nil {
+		enrolment.Quirks = *a.Quirks
+	}
+	p, token, err := s.cfg.Registrar.Enrol(c.Request.Context(), enrolment)
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	out := s.show(p)
+	out.TokenA = token.Reveal()
+	c.Header("Location", "/api/v1/platforms/"+string(p.ID))
+	c.JSON(http.StatusCreated, out)
+}
+
+// listPlatforms pages through the platforms, the oldest first. The cursor names
+// the last one shown, so that the list stays whole while platforms come and go.
+func (s *Server) listPlatforms(c *gin.Context) {
+	limit := 100
+	if v := c.Query("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > 1000 {
+			fail(c, http.StatusUnprocessableEntity, "a parameter breaks a rule", fields{"limit": "must be 1 to 1000"})
+			return
+		}
+		limit = n
+	}
+	after, err := readCursor(c.Query("cursor"))
+	if err != nil {
+		fail(c, http.StatusUnprocessableEntity, "a parameter breaks a rule", fields{"cursor": err.Error()})
+		return
+	}
+	items, next := []platformJSON{}, ""
+	for _, e := range s.cfg.Directory.Snapshot().Platforms() {
+		if cursorOf(e.Platform) <= after {
+			continue
+		}
+		if len(items) == limit {
+			next = base64.RawURLEncoding.EncodeToString([]byte(after))
+			break
+		}
+		items = append(items, s.show(e.Platform))
+		after = cursorOf(e.Platform)
+	}
+	c.JSON(http.StatusOK, gin.H{"items": items, "next": next})
+}
+
+// cursorOf sorts as Snapshot.Platforms does: by creation, then by id.
+func cursorOf(p parties.Platform) string {
+	return fmt.Sprintf("%020d %s", p.CreatedAt.UnixMicro(), p.ID)
+}
+
+func readCursor(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	created, _, ok := strings.Cut(string(raw), " ")
+	if err != nil || !ok || len(created) != 20 || strings.Trim(created, "0123456789") != "" {
+		return "", errors.New("is not one that this API gave")
+	}
+	return string(raw), nil
+}
+
+func (s *Server) showPlatform(c *gin.Context) {
+	e := s.cfg.Directory.Snapshot().Platform(platformID(c))
+	if e == nil {
+		s.failWith(c, parties.ErrNotFound)
+		return
+	}
+	c.JSON(http.StatusOK, s.show(e.Platform))
+}
+
+func (s *Server) patchPlatform(c *gin.Context) {
+	var in platformInput
+	if !decode(c, &in) {
+		return
+	}
+	a, faults := in.amendment(s.cfg.Registrar.Hub().Party)
+	if len(faults) > 0 {
+		fail(c, http.StatusUnprocessableEntity, "the platform breaks a rule", faults)
+		return
+	}
+	s.answer(c)(s.cfg.Registrar.Amend(c.Request.Context(), platformID(c), a))
+}
+
+func (s *Server) deletePlatform(c *gin.Context) {
+	if err := s.cfg.Registrar.Delete(c.Request.Context(), platformID(c)); err != nil {
+		s.failWith(c, err)
+		return
+	}
+	c.Status(http.StatusNoContent)
+}
+
+func (s *Server) issueToken(c *gin.Context) {
+	p, token, err := s.cfg.Registrar.IssueToken(c.Request.Context(), platformID(c))
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	out := s.show(p)
+	out.TokenA = token.Reveal()
+	c.JSON(http.StatusOK, out)
+}
+
+// connectPlatform lets the hub register itself at the platform.
+func (s *Server) connectPlatform(c *gin.Context) {
+	var in struct {
+		VersionsURL string `json:"versions_url"`
+		TokenA      string `json:"token_a"`
+	}
+	if !decode(c, &in) {
+		return
+	}
+	faults := fields{}
+	if err := ocpi.CheckURL(in.VersionsURL); err != nil {
+		faults["versions_url"] = err.Error()
+	}
+	token, err := ocpi.ParseCredentialsToken(in.TokenA)
+	if err != nil {
+		faults["token_a"] = err.Error()
+	}
+	if len(faults) > 0 {
+		fail(c, http.StatusUnprocessableEntity, "the call breaks a rule", faults)
+		return
+	}
+	s.answer(c)(s.cfg.Registrar.Connect(c.Request.Context(), platformID(c), in.VersionsURL, token))
+}
+
+// change serves the calls that need nothing but the id.
+func (s *Server) change(act func(context.Context, parties.PlatformID) (parties.Platform, error)) gin.HandlerFunc {
+	return func(c *gin.Context) { s.answer(c)(act(c.Request.Context(), platformID(c))) }
+}
+
+func (s *Server) answer(c *gin.Context) func(parties.Platform, error) {
+	return func(p parties.Platform, err error) {
+		if err != nil {
+			s.failWith(c, err)
+			return
+		}
+		c.JSON(http.StatusOK, s.show(p))
+	}
+}

@@ -1,0 +1,121 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	_ "embed"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"busbar/parties"
+)
+
+// Server serves the admin listener.
+type Server struct {
+	cfg    Config
+	engine *gin.Engine
+}
+
+// Config wires a Server; every field is needed.
+type Config struct {
+	Directory *parties.Directory
+	Registrar *parties.Registrar
+	Metrics   prometheus.Gatherer
+	Logger    *slog.Logger
+	// AdminToken is the SHA-256 of the bearer token.
+	AdminToken [sha256.Size]byte
+	// Ready tells why the hub cannot serve; nil when it can.
+	Ready func(context.Context) error
+}
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// New makes a Server.
+func New(cfg Config) *Server {
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.UseRawPath = true
+	s := &Server{cfg: cfg, engine: engine}
+	engine.Use(s.recoverPanic)
+	engine.GET("/healthz", s.healthz)
+	engine.GET("/readyz", s.readyz)
+	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
+	engine.NoRoute(s.authenticateAPI, func(c *gin.Context) { fail(c, http.StatusNotFound, "no such URL", nil) })
+	engine.NoMethod(s.authenticateAPI, func(c *gin.Context) {
+		fail(c, http.StatusMethodNotAllowed, "this URL does not know the method", nil)
+	})
+
+	api := engine.Group("/api/v1", s.authenticate)
+	api.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
+	api.POST("/platforms", s.createPlatform)
+	api.GET("/platforms", s.listPlatforms)
+	api.GET("/platforms/:id", s.showPlatform)
+	api.PATCH("/platforms/:id", s.patchPlatform)
+	api.DELETE("/platforms/:id", s.deletePlatform)
+	api.POST("/platforms/:id/token", s.issueToken)
+	api.POST("/platforms/:id/connect", s.connectPlatform)
+	api.POST("/platforms/:id/rotate", s.change(cfg.Registrar.Rotate))
+	api.POST("/platforms/:id/suspend", s.change(cfg.Registrar.Suspend))
+	api.POST("/platforms/:id/resume", s.change(cfg.Registrar.Resume))
+	return s
+}
+
+// Handler is the listener's handler.
+func (s *Server) Handler() http.Handler { return s.engine }
+
+// authenticate lets the holder of the admin token pass. Hashes are compared, so
+// the time says nothing about the token.
+func (s *Server) authenticate(c *gin.Context) {
+	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(sum[:], s.cfg.AdminToken[:]) != 1 {
+		c.Header("WWW-Authenticate", "Bearer")
+		fail(c, http.StatusUnauthorized, "header Authorization: Bearer with the admin token is needed", nil)
+		return
+	}
+	c.Header("Cache-Control", "no-store")
+	c.Next()
+}
+
+// authenticateAPI lets nobody without the token learn which URLs there are.
+func (s *Server) authenticateAPI(c *gin.Context) {
+	if path := c.Request.URL.Path; path == "/api" || strings.HasPrefix(path, "/api/") {
+		s.authenticate(c)
+	}
+}
+
+// healthz tells that the process serves.
+func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
+
+// readyTimeout bounds the look at the stores.
+const readyTimeout = 2 * time.Second
+
+// readyz tells that the stores can be reached and the directory is loaded.
+func (s *Server) readyz(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "not ready", "error": err.Error()})
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "ready"})
+}
+
+func (s *Server) recoverPanic(c *gin.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.cfg.Logger.Error("panic in an admin request", "panic", v, "path", c.Request.URL.Path)
+			fail(c, http.StatusInternalServerError, "internal error", nil)
+		}
+	}()
+	c.Next()
+}

@@ -1,0 +1,315 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"busbar/ocpi"
+	"busbar/ocpi/peer"
+	"busbar/parties"
+	"busbar/storage"
+	"busbar/web"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	os.Exit(m.Run())
+}
+
+const adminToken = "the-admin-token-of-this-test"
+
+// site is an admin listener over real stores. When the test ends it looks for
+// tokens in everything that was answered and logged.
+type site struct {
+	t         *testing.T
+	doc       *document
+	server    *web.Server
+	url       string
+	stores    *storage.Stores
+	directory *parties.Directory
+	registrar *parties.Registrar
+	logs      *buffer
+
+	mu      sync.Mutex
+	ready   error
+	answers []answer
+	// secrets are the tokens that exist, with what they are.
+	secrets map[string]string
+}
+
+// answer is what came back, checked against openapi.yaml.
+type answer struct {
+	t      *testing.T
+	what   string
+	status int
+	header http.Header
+	body   []byte
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, doc: openDocument(t), logs: &buffer{}, secrets: map[string]string{}}
+	s.secret(adminToken, "the admin token")
+	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	s.stores, err = storage.Open(t.Context(), storage.Config{
+		Database: "sqlite:" + filepath.Join(t.TempDir(), "busbar.db"),
+		Secrets:  []string{strings.Repeat("k", 32)}, Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.stores.Close() })
+	registry := prometheus.NewRegistry()
+	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: true})
+	s.directory = parties.NewDirectory(dialer)
+	hub, err := ocpi.ParseParty("EUBUS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.registrar = parties.NewRegistrar(parties.RegistrarConfig{
+		Store: s.stores.Platforms, Cache: s.stores.Cache, Directory: s.directory, Dialer: dialer,
+		Hub:    parties.Identity{Party: hub, Name: "Test hub", PublicURL: "https://hub.example.com"},
+		Logger: logger, Metrics: registry,
+	})
+	s.server = web.New(web.Config{
+		Directory: s.directory, Registrar: s.registrar, Metrics: registry, Logger: logger,
+		AdminToken: sha256.Sum256([]byte(adminToken)), Ready: s.readiness,
+	})
+	listener := httptest.NewServer(s.server.Handler())
+	t.Cleanup(listener.Close)
+	s.url = listener.URL
+	t.Cleanup(s.lookForSecrets)
+	return s
+}
+
+func (s *site) readiness(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
+func (s *site) setReady(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = err
+}
+
+// secret notes a token that no answer and no log line may hold.
+func (s *site) secret(token, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secrets[token] = what
+}
+
+// call sends a request with the admin token. An empty body is none.
+func (s *site) call(method, path, body string) answer {
+	s.t.Helper()
+	return s.callAs("Bearer "+adminToken, method, path, body)
+}
+
+func (s *site) callAs(authorization, method, path, body string) answer {
+	s.t.Helper()
+	var reader io.Reader
+	var sent []byte
+	if body != "" {
+		reader, sent = strings.NewReader(body), []byte(body)
+	}
+	request, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	got := answer{t: s.t, what: method + " " + path, status: response.StatusCode, header: response.Header}
+	if got.body, err = io.ReadAll(response.Body); err != nil {
+		s.t.Fatal(err)
+	}
+	pathOnly, _, _ := strings.Cut(path, "?")
+	s.doc.checkExchange(s.t, method, pathOnly, sent, got)
+	s.noteAnswer(got)
+	return got
+}
+
+// noteAnswer keeps the answer for lookForSecrets; a token A that it issues is a
+// secret everywhere else.
+func (s *site) noteAnswer(got answer) {
+	var issued struct {
+		TokenA string `json:"token_a"`
+	}
+	if json.Unmarshal(got.body, &issued) == nil && issued.TokenA != "" {
+		issuing := strings.HasSuffix(got.what, "/token") || got.what == "POST /api/v1/platforms"
+		if !issuing {
+			s.t.Errorf("%s issues a token A", got.what)
+		}
+		s.secret(issued.TokenA, "the token A of "+got.what)
+		got.body = bytes.Replace(got.body, []byte(issued.TokenA), nil, 1)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = append(s.answers, got)
+}
+
+func (s *site) lookForSecrets() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	logs := s.logs.String()
+	for token, what := range s.secrets {
+		sum := sha256.Sum256([]byte(token))
+		for form, text := range map[string]string{
+			"plain": token, "in Base64": base64.RawStdEncoding.EncodeToString([]byte(token)), "as a hash": hex.EncodeToString(sum[:]),
+		} {
+			for _, got := range s.answers {
+				if strings.Contains(string(got.body)+fmt.Sprint(got.header), text) {
+					s.t.Errorf("%s: the answer holds %s, %s", got.what, what, form)
+				}
+			}
+			if strings.Contains(logs, text) {
+				s.t.Errorf("the log holds %s, %s", what, form)
+			}
+		}
+	}
+}
+
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("%s: HTTP %d, want %d: %s", a.what, a.status, status, a.body)
+	}
+	return a
+}
+
+// wantFields checks which fields an error names, and nothing about the words.
+func (a answer) wantFields(names ...string) answer {
+	a.t.Helper()
+	var body struct {
+		Error  string            `json:"error"`
+		Fields map[string]string `json:"fields"`
+	}
+	a.decode(&body)
+	if len(body.Fields) != len(names) {
+		a.t.Errorf("%s: fields %v, want %v", a.what, body.Fields, names)
+	}
+	for _, name := range names {
+		if body.Fields[name] == "" {
+			a.t.Errorf("%s: fields %v lack %s", a.what, body.Fields, name)
+		}
+	}
+	return a
+}
+
+// wantError checks that the error says each of the texts.
+func (a answer) wantError(texts ...string) answer {
+	a.t.Helper()
+	var body struct {
+		Error string `json:"error"`
+	}
+	a.decode(&body)
+	for _, text := range texts {
+		if !strings.Contains(body.Error, text) {
+			a.t.Errorf("%s: error %q does not say %q", a.what, body.Error, text)
+		}
+	}
+	return a
+}
+
+func (a answer) wantOCPI(status int) answer {
+	a.t.Helper()
+	var body struct {
+		Status int `json:"ocpi_status"`
+	}
+	if a.decode(&body); body.Status != status {
+		a.t.Errorf("%s: ocpi_status %d, want %d: %s", a.what, body.Status, status, a.body)
+	}
+	return a
+}
+
+func (a answer) decode(into any) {
+	a.t.Helper()
+	if err := json.Unmarshal(a.body, into); err != nil {
+		a.t.Fatalf("%s: %v: %s", a.what, err, a.body)
+	}
+}
+
+// platform is a platform as the API shows it.
+type platform struct {
+	ID              string            `json:"id"`
+	Name            string            `json:"name"`
+	Status          string            `json:"status"`
+	Registered      bool              `json:"registered"`
+	Roles           []role            `json:"roles"`
+	ApprovedRoles   []role            `json:"approved_roles"`
+	Parties         []string          `json:"parties"`
+	Version         string            `json:"version"`
+	VersionLimit    string            `json:"version_limit"`
+	VersionsURL     string            `json:"versions_url"`
+	PeerVersionsURL string            `json:"peer_versions_url"`
+	Endpoints       []json.RawMessage `json:"endpoints"`
+	Quirks          map[string]any    `json:"quirks"`
+	LastSeen        *string           `json:"last_seen"`
+	TokenAPending   bool              `json:"token_a_pending"`
+	TokenA          string            `json:"token_a"`
+}
+
+type role struct {
+	CountryCode string `json:"country_code"`
+	PartyID     string `json:"party_id"`
+	Role        string `json:"role"`
+}
+
+func (a answer) platform() platform {
+	a.t.Helper()
+	var p platform
+	a.decode(&p)
+	return p
+}
+
+// create makes a platform with one approved party, like "NLCPA CPO".
+func (s *site) create(name, party string) platform {
+	s.t.Helper()
+	key, roleName, _ := strings.Cut(party, " ")
+	return s.call("POST", "/api/v1/platforms", fmt.Sprintf(
+		`{"name":%q,"roles":[{"country_code":%q,"party_id":%q,"role":%q}]}`, name, key[:2], key[2:], roleName)).
+		want(http.StatusCreated).platform()
+}
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
