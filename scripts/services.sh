@@ -6,8 +6,8 @@
 #
 # The command finds them in BUSBAR_TEST_POSTGRES (a postgres:// URL of a server
 # where it may create databases) and BUSBAR_TEST_REDIS (a redis:// URL). Its exit
-# code is passed on. On Debian, missing servers are installed with apt-get, as
-# root or through sudo. As root, Postgres runs as the user postgres, since it
+# code is passed on. On Debian, missing servers (and the C compiler that go
+# test -race needs) are installed with apt-get, as root or through sudo. As root, Postgres runs as the user postgres, since it
 # refuses to run as root.
 set -euo pipefail
 
@@ -22,7 +22,7 @@ as_root() {
   elif command -v sudo >/dev/null; then
     sudo "$@"
   else
-    fail "neither root nor sudo: cannot install servers"
+    fail "neither root nor sudo: cannot install what is missing"
   fi
 }
 
@@ -47,6 +47,8 @@ install_missing() {
   local missing=()
   postgres_bin >/dev/null || missing+=(postgresql)
   command -v redis-server >/dev/null || missing+=(redis-server)
+  # go test -race needs a C compiler.
+  command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
   echo "services.sh: installing ${missing[*]}" >&2

@@ -1,0 +1,26 @@
+# Every target does its own set-up on a Debian machine with Go and Node.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+STATICCHECK := go tool -modfile=tools/go.mod staticcheck
+
+.PHONY: build run test bench lint clean
+
+build: ## puts bin/busbar
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/busbar ./cmd/busbar
+
+run: build ## a hub with a simulated network, on embedded defaults
+	bin/busbar demo
+
+test: ## everything, with a private Postgres and Redis
+	scripts/services.sh go test -race -timeout 15m ./...
+
+bench: build ## CPU per message beside nginx and HAProxy, in one run
+	go run ./bench -busbar bin/busbar
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+
+clean:
+	rm -rf bin

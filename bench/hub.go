@@ -1,0 +1,206 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"busbar/ocpi"
+)
+
+// hubConfig says how to start one Busbar with the field registered to it.
+type hubConfig struct {
+	Name    string
+	Dir     string
+	Cores   string
+	Binary  string
+	Field   field
+	Backend string
+}
+
+// startHub runs `busbar serve` on its embedded defaults.
+func startHub(ctx context.Context, cfg hubConfig) (*contestant, error) {
+	listen, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	adminToken := ocpi.NewCredentialsToken()
+	p, err := start(processConfig{Name: cfg.Name, Cores: cfg.Cores, Dir: cfg.Dir, Argv: []string{cfg.Binary, "serve"}, Env: []string{
+		"BUSBAR_LISTEN=" + listen,
+		"BUSBAR_ADMIN_LISTEN=" + admin,
+		"BUSBAR_PUBLIC_URL=http://" + listen,
+		"BUSBAR_DATA_DIR=" + filepath.Join(cfg.Dir, cfg.Name),
+		"BUSBAR_ADMIN_TOKEN=" + adminToken.Reveal(),
+		"BUSBAR_ALLOW_PRIVATE_PEERS=true",
+	}})
+	if err != nil {
+		return nil, err
+	}
+	r := registration{
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: registering}},
+		public: "http://" + listen, admin: "http://" + admin, adminToken: adminToken, backend: "http://" + cfg.Backend,
+	}
+	defer r.client.CloseIdleConnections()
+	f := slices.Clone(cfg.Field)
+	err = p.await(ctx, func() bool { return r.ready(ctx) })
+	if err == nil {
+		err = r.registerAll(ctx, f)
+	}
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("%s: %w", cfg.Name, err)
+	}
+	return &contestant{Name: cfg.Name, process: p, Field: f, Target: f.target(listen)}, nil
+}
+
+// registering is how many platforms register at a time.
+const registering = 8
+
+// registration brings a field onto a hub the way an operator and its peers do.
+type registration struct {
+	client                 *http.Client
+	public, admin, backend string // base URLs
+	adminToken             ocpi.CredentialsToken
+}
+
+// ready asks the hub's readiness probe.
+func (r registration) ready(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, "GET", r.admin+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// registerAll registers every platform of f and notes in it the token that the
+// hub minted for it. The first error ends it.
+func (r registration) registerAll(ctx context.Context, f field) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan *platform)
+	var workers sync.WaitGroup
+	for range registering {
+		workers.Go(func() {
+			for p := range next {
+				if err := r.register(ctx, p); err != nil {
+					cancel(fmt.Errorf("register %s: %w", p.Name, err))
+				}
+			}
+		})
+	}
+	for i := range f {
+		select {
+		case next <- &f[i]:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// partyWire is a role in the admin API.
+type partyWire struct {
+	Role        ocpi.Role `json:"role"`
+	CountryCode string    `json:"country_code"`
+	PartyID     string    `json:"party_id"`
+}
+
+// register creates the platform as the operator, then plays its part of the
+// handshake.
+func (r registration) register(ctx context.Context, p *platform) error {
+	a, err := r.create(ctx, p)
+	if err != nil {
+		return err
+	}
+	p.Inbound, err = r.handshake(ctx, p, a)
+	return err
+}
+
+// create announces the platform and its parties, and returns token A.
+func (r registration) create(ctx context.Context, p *platform) (ocpi.CredentialsToken, error) {
+	var roles []partyWire
+	for _, key := range p.Parties {
+		roles = append(roles, partyWire{Role: p.Role, CountryCode: key.CountryCode(), PartyID: key.PartyID()})
+	}
+	var created struct {
+		TokenA string `json:"token_a"`
+	}
+	err := r.post(ctx, r.admin+"/api/v1/platforms", "Bearer "+r.adminToken.Reveal(),
+		map[string]any{"name": p.Name, "roles": roles}, &created)
+	if err != nil {
+		return ocpi.CredentialsToken{}, err
+	}
+	return ocpi.ParseCredentialsToken(created.TokenA)
+}
+
+// handshake sends POST credentials with token A and returns token C (2.2.1
+// credentials, Registration).
+func (r registration) handshake(ctx context.Context, p *platform, a ocpi.CredentialsToken) (ocpi.CredentialsToken, error) {
+	credentials := ocpi.Credentials{Token: p.Outbound, URL: r.backend + "/" + p.Name + "/ocpi/versions"}
+	for _, key := range p.Parties {
+		credentials.Roles = append(credentials.Roles, ocpi.CredentialsRole{PartyRole: ocpi.PartyRole{Party: key, Role: p.Role}})
+	}
+	var answer struct {
+		StatusCode    ocpi.StatusCode `json:"status_code"`
+		StatusMessage string          `json:"status_message"`
+		Data          struct {
+			Token string `json:"token"`
+		} `json:"data"`
+	}
+	err := r.post(ctx, r.public+"/ocpi/2.2.1/credentials", a.Authorization(ocpi.TokenBase64), credentials.JSON(), &answer)
+	if err != nil {
+		return ocpi.CredentialsToken{}, err
+	}
+	if answer.StatusCode != ocpi.Success {
+		return ocpi.CredentialsToken{}, fmt.Errorf("POST credentials: %d %s", answer.StatusCode, answer.StatusMessage)
+	}
+	return ocpi.ParseCredentialsToken(answer.Data.Token)
+}
+
+// post sends JSON and reads the JSON of a 2xx answer.
+func (r registration) post(ctx context.Context, url, authorization string, body, answer any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, "POST", url, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", authorization)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err = io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("POST %s: %s: %.300s", req.URL.Path, resp.Status, text)
+	}
+	return json.Unmarshal(text, answer)
+}

@@ -1,0 +1,144 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The roles in which the command starts itself.
+const (
+	loadRole    = "load"
+	backendRole = "backend"
+)
+
+func main() {
+	// Programs that are started from here end with this thread: see start.
+	runtime.LockOSThread()
+	if err := dispatch(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		if errors.Is(err, errUsage) {
+			os.Exit(2)
+		}
+		os.Exit(1)
+	}
+}
+
+func dispatch(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == loadRole:
+		return serveLoad(os.Stdin, os.Stdout)
+	case len(args) == 1 && args[0] == backendRole:
+		return serveBackend()
+	}
+	opts, err := parseOptions(args, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, opts.Limit, errors.New("-limit has passed"))
+	defer cancel()
+	return run(ctx, opts)
+}
+
+// errUsage says that the command was called wrongly.
+var errUsage = errors.New("wrong usage")
+
+// options are what the flags say.
+type options struct {
+	Plan               plan
+	Busbar             string
+	Marks              []mark
+	Parties, Platforms int
+	// Few and Many are the parties of the two hubs of P9.
+	Few, Many int
+	Limit     time.Duration
+	Output    string
+	Seed      uint64
+	// Say tells the person at the terminal what goes on.
+	Say func(format string, args ...any)
+}
+
+func parseOptions(args []string, terminal io.Writer) (options, error) {
+	o := options{Say: func(format string, args ...any) { fmt.Fprintf(terminal, "bench: "+format+"\n", args...) }}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(terminal)
+	list := flags.String("marks", "P1,P2,P9", "marks to measure")
+	flags.StringVar(&o.Busbar, "busbar", "bin/busbar", "the hub's binary")
+	flags.IntVar(&o.Plan.Rounds, "rounds", 40, "rounds of each phase")
+	flags.IntVar(&o.Plan.Warmup, "warmup", 3, "rounds before those, not counted")
+	flags.DurationVar(&o.Plan.Slice, "slice", 350*time.Millisecond, "load on one contestant in one round")
+	flags.IntVar(&o.Plan.Connections, "connections", 64, "connections to each contestant")
+	flags.IntVar(&o.Plan.Attempts, "attempts", 3, "runs of a phase until it counts")
+	flags.IntVar(&o.Parties, "parties", 1000, "parties of P1 and P2")
+	flags.IntVar(&o.Platforms, "platforms", 50, "platforms that they are spread over")
+	flags.IntVar(&o.Few, "few", 100, "parties of the small hub of P9")
+	flags.IntVar(&o.Many, "many", 10000, "parties of the large hub of P9")
+	flags.DurationVar(&o.Limit, "limit", 15*time.Minute, "end the run after this time")
+	flags.StringVar(&o.Output, "o", "", "write the report to this file, too")
+	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of the slices")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.Plan.Rounds < 1 || o.Plan.Connections < 1 || o.Plan.Attempts < 1 || o.Plan.Warmup < 0 || o.Plan.Slice < 50*time.Millisecond {
+		return o, errors.New("-rounds, -connections and -attempts must be positive, -slice at least 50ms")
+	}
+	var err error
+	o.Marks, err = chosenMarks(*list)
+	return o, err
+}
+
+// run measures all marks, reports, and fails when a goal was missed.
+func run(ctx context.Context, opts options) error {
+	if _, err := os.Stat(opts.Busbar); err != nil {
+		return fmt.Errorf("%w: `make build` makes it", err)
+	}
+	s, err := openStage(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	l, err := openLineup(ctx, s)
+	if err != nil {
+		return err
+	}
+	var found findings
+	for _, m := range opts.Marks {
+		opts.Say("measuring %s: %d rounds", m.ID, opts.Plan.Rounds)
+		more, err := m.measure(l, ctx, m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.ID, err)
+		}
+		found.add(more)
+	}
+	text := found.markdown(time.Now(), append(machineLines(s.cores, opts.Busbar),
+		fmt.Sprintf("%d rounds of slices of %v, %d connections, %d parties on %d platforms, seed %d",
+			opts.Plan.Rounds, opts.Plan.Slice, opts.Plan.Connections, opts.Parties, opts.Platforms, opts.Seed)))
+	fmt.Print(text)
+	if opts.Output != "" {
+		if err := os.WriteFile(opts.Output, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if missed := found.missed(); len(missed) > 0 {
+		return fmt.Errorf("goals missed: %s", strings.Join(missed, ", "))
+	}
+	return nil
+}

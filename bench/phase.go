@@ -1,0 +1,225 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// contestant is a running program with the field behind it.
+type contestant struct {
+	Name    string
+	process *process
+	Field   field
+	Target  target
+	// pids are all its processes, once a phase has begun.
+	pids []int
+}
+
+// sample is one contestant's part of one round.
+type sample struct {
+	Requests uint64
+	// CPU is the contestant's in the whole round, its own slice and the
+	// others'.
+	CPU time.Duration
+	// Elapsed is the length of its slice; LoadCPU and BackendCPU are what the
+	// other two used in it.
+	Elapsed, LoadCPU, BackendCPU time.Duration
+}
+
+// cpuPerRequest is in microseconds.
+func (s sample) cpuPerRequest() float64 {
+	return float64(s.CPU) / float64(s.Requests) / float64(time.Microsecond)
+}
+
+// rate is in requests per second.
+func (s sample) rate() float64 { return float64(s.Requests) / s.Elapsed.Seconds() }
+
+// round maps a contestant's name to its sample.
+type round map[string]sample
+
+// phase puts contestants under the same work, in turns.
+type phase struct {
+	Work        work
+	Contestants []*contestant
+	// Control are the two that do the same; they prove that the machine was
+	// fit to compare.
+	Control [2]string
+	Loader  *loader
+	Backend *process
+	Plan    plan
+	Random  *rand.Rand
+}
+
+// plan is how long and how often.
+type plan struct {
+	Rounds      int
+	Warmup      int
+	Slice       time.Duration
+	Connections int
+	// Attempts is how often a phase that counts for nothing is run, at most.
+	Attempts int
+}
+
+// settle is the pause after a slice in which the contestant falls silent, so
+// that the kernel has booked its time.
+const settle = 25 * time.Millisecond
+
+// controlTolerance is how far the control may be off.
+const controlTolerance = 0.05
+
+// errVoid says that no attempt counted.
+var errVoid = errors.New("the phase counts for nothing")
+
+// run repeats the phase until it counts.
+func (p *phase) run(ctx context.Context, say func(string, ...any)) ([]round, error) {
+	for attempt := 1; attempt <= p.Plan.Attempts; attempt++ {
+		rounds, err := p.attempt(ctx)
+		var wrong wrongAnswer
+		switch {
+		case errors.As(err, &wrong):
+			for _, c := range p.Contestants {
+				if died := c.died(); died != nil {
+					return nil, died
+				}
+			}
+			say("%s, attempt %d of %d counts for nothing: %v", p.Work.Name, attempt, p.Plan.Attempts, err)
+		case err != nil:
+			return nil, err
+		default:
+			off := cpuRatio(rounds, p.Control[1], p.Control[0])
+			if off.Median > 1-controlTolerance && off.Median < 1+controlTolerance {
+				return rounds, nil
+			}
+			say("%s, attempt %d of %d counts for nothing: %s came out at %s times %s",
+				p.Work.Name, attempt, p.Plan.Attempts, p.Control[1], off, p.Control[0])
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", p.Work.Name, errVoid)
+}
+
+// attempt opens the connections, warms up, and measures.
+func (p *phase) attempt(ctx context.Context) ([]round, error) {
+	defer func() {
+		for _, c := range p.Contestants {
+			p.Loader.do(loadCommand{Contestant: c.Name, Close: true}) // a lost loader has been reported
+		}
+	}()
+	for _, c := range p.Contestants {
+		var err error
+		if c.pids, err = (proc{os.DirFS("/proc")}).family(c.process.cmd.Process.Pid); err != nil {
+			return nil, err
+		}
+		open := loadOpen{Target: c.Target, Connections: p.Plan.Connections, Work: p.Work.Name}
+		if _, err := p.Loader.do(loadCommand{Contestant: c.Name, Open: &open}); err != nil {
+			return nil, err
+		}
+	}
+	var rounds []round
+	for n := range p.Plan.Warmup + p.Plan.Rounds {
+		r, err := p.round(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if n >= p.Plan.Warmup {
+			rounds = append(rounds, r)
+		}
+	}
+	return rounds, nil
+}
+
+// round gives each contestant one slice, in shuffled order.
+func (p *phase) round(ctx context.Context) (round, error) {
+	r := make(round, len(p.Contestants))
+	before, err := p.cpu()
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range p.Random.Perm(len(p.Contestants)) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		c := p.Contestants[i]
+		if r[c.Name], err = p.slice(c); err != nil {
+			return nil, err
+		}
+	}
+	after, err := p.cpu()
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range p.Contestants {
+		s := r[c.Name]
+		s.CPU = after[i] - before[i]
+		if s.CPU <= 0 || s.Requests == 0 {
+			return nil, wrongAnswer{fmt.Sprintf("%s: %d requests for %v of CPU", c.Name, s.Requests, s.CPU)}
+		}
+		r[c.Name] = s
+	}
+	return r, nil
+}
+
+// slice loads one contestant and lets it settle.
+func (p *phase) slice(c *contestant) (sample, error) {
+	proc := proc{os.DirFS("/proc")}
+	backend := []int{p.Backend.cmd.Process.Pid}
+	before, err := proc.cpu(backend)
+	if err != nil {
+		return sample{}, err
+	}
+	result, err := p.Loader.do(loadCommand{Contestant: c.Name, Slice: &loadSlice{Duration: p.Plan.Slice}})
+	if err != nil {
+		return sample{}, err
+	}
+	time.Sleep(settle)
+	after, err := proc.cpu(backend)
+	if err != nil {
+		return sample{}, err
+	}
+	return sample{Requests: result.Requests, Elapsed: result.Elapsed, LoadCPU: result.CPU, BackendCPU: after - before}, nil
+}
+
+// cpu is what each contestant has used so far.
+func (p *phase) cpu() ([]time.Duration, error) {
+	used := make([]time.Duration, len(p.Contestants))
+	for i, c := range p.Contestants {
+		var err error
+		if used[i], err = (proc{os.DirFS("/proc")}).cpu(c.pids); err != nil {
+			return nil, errors.Join(err, c.died())
+		}
+	}
+	return used, nil
+}
+
+// died is the error that the contestant ended, if it did or is about to.
+func (c *contestant) died() error {
+	select {
+	case <-c.process.done:
+		return c.process.ended()
+	case <-time.After(settle):
+		return nil
+	}
+}
+
+// cpuRatio compares the CPU per request of two contestants round by round.
+func cpuRatio(rounds []round, subject, baseline string) spread {
+	return ratio(rounds, subject, baseline, sample.cpuPerRequest)
+}
+
+// rateRatio compares their requests per second.
+func rateRatio(rounds []round, subject, baseline string) spread {
+	return ratio(rounds, subject, baseline, sample.rate)
+}
+
+func ratio(rounds []round, subject, baseline string, of func(sample) float64) spread {
+	values := make([]float64, 0, len(rounds))
+	for _, r := range rounds {
+		values = append(values, of(r[subject])/of(r[baseline]))
+	}
+	return spreadOf(values)
+}

@@ -1,0 +1,124 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+)
+
+// stage is the load generator, the backend and whatever contestants are up.
+type stage struct {
+	opts    options
+	dir     string
+	cores   cores
+	loader  *loader
+	backend *process
+	addr    string // the backend's
+	random  *rand.Rand
+	closers []func()
+}
+
+// openStage starts what every mark needs. Whoever gets a stage closes it.
+func openStage(ctx context.Context, opts options) (*stage, error) {
+	if err := ensureProxies(ctx); err != nil {
+		return nil, err
+	}
+	allowed, err := allowedCores()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "busbar-bench-")
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{opts: opts, dir: dir, cores: layout(allowed), random: rand.New(rand.NewPCG(opts.Seed, 0))}
+	s.closers = append(s.closers, func() { os.RemoveAll(dir) })
+	if err := s.startHelpers(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// startHelpers starts the backend and the load generator.
+func (s *stage) startHelpers() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.backend, err = start(processConfig{
+		Name: "backend", Cores: s.cores.Backend, Dir: s.dir, Piped: true,
+		Env: []string{"GOMAXPROCS=1"}, Argv: []string{self, backendRole},
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.backend.stop)
+	line, err := bufio.NewReader(s.backend.out).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("backend: %w", err)
+	}
+	s.addr = strings.TrimSpace(line)
+	if s.loader, err = startLoader(s.dir, s.cores.Load); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.loader.stop)
+	return nil
+}
+
+// close ends everything, the last started first.
+func (s *stage) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+// add takes what a start function returned into the stage's care.
+func (s *stage) add(c *contestant, err error) (*contestant, error) {
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, c.process.stop)
+	return c, nil
+}
+
+// nginx starts one.
+func (s *stage) nginx(ctx context.Context, name string, f field) (*contestant, error) {
+	return s.add(startNginx(ctx, s.proxy(name, f)))
+}
+
+// haproxy starts one.
+func (s *stage) haproxy(ctx context.Context, name string, f field) (*contestant, error) {
+	return s.add(startHAProxy(ctx, s.proxy(name, f)))
+}
+
+func (s *stage) proxy(name string, f field) proxyConfig {
+	return proxyConfig{Name: name, Dir: s.dir, Cores: s.cores.Contestant, Field: f, Backend: s.addr}
+}
+
+// hub starts a Busbar and registers the field.
+func (s *stage) hub(ctx context.Context, name string, f field) (*contestant, error) {
+	return s.add(startHub(ctx, hubConfig{
+		Name: name, Dir: s.dir, Cores: s.cores.Contestant, Binary: s.opts.Busbar, Field: f, Backend: s.addr,
+	}))
+}
+
+// measure checks the contestants and runs a phase of them; the first two are
+// its control.
+func (s *stage) measure(ctx context.Context, w work, contestants ...*contestant) ([]round, error) {
+	for _, c := range contestants {
+		if err := preflight(c, w); err != nil {
+			return nil, fmt.Errorf("preflight: %w", err)
+		}
+	}
+	p := phase{
+		Work: w, Contestants: contestants, Control: [2]string{contestants[0].Name, contestants[1].Name},
+		Loader: s.loader, Backend: s.backend, Plan: s.opts.Plan, Random: s.random,
+	}
+	return p.run(ctx, s.opts.Say)
+}
