@@ -36,7 +36,8 @@ type Hub struct {
 	stores   *storage.Stores
 	follower *parties.Follower
 
-	ocpi, admin                 *http.Server
+	ocpi                        *gateway.Server
+	admin                       *http.Server
 	ocpiListener, adminListener net.Listener
 	// freshAdminToken is the generated admin token, on the first start only.
 	freshAdminToken string
@@ -67,11 +68,6 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if err != nil {
 		return nil, err
 	}
-	token, fresh, err := adminToken(cfg)
-	if err != nil {
-		return nil, err
-	}
-	h.freshAdminToken = fresh
 	database := cfg.Database
 	if database == "" {
 		database = "sqlite:" + filepath.Join(cfg.DataDir, "busbar.db")
@@ -100,7 +96,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	journals := cfg.Journals
 	if !cfg.QuietMessages {
-		journals = append([]routing.Journal{messageLog{h.logger}}, journals...)
+		journals = append([]routing.Journal{newMessageLog(cfg, h.log)}, journals...)
 	}
 	router := routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
@@ -108,19 +104,26 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: router, Logger: h.logger, MaxBody: cfg.MaxBody,
 	})
+	tls, err := tlsConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// Last of what may fail, since a generated token is shown only once.
+	token, fresh, err := adminToken(cfg)
+	if err != nil {
+		return nil, err
+	}
+	h.freshAdminToken = fresh
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
 	})
 
-	h.ocpi, h.admin = h.server(ocpiGateway.Handler()), h.server(adminServer.Handler())
-	if h.ocpi.TLSConfig, err = tlsConfig(cfg); err != nil {
-		return nil, err
-	}
+	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
 	return h, nil
 }
 
-// server bounds what a slow or hostile client can hold.
-func (h *Hub) server(handler http.Handler) *http.Server {
+// adminServer bounds what a slow client can hold.
+func (h *Hub) adminServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -153,9 +156,14 @@ func tlsConfig(cfg Config) (*tls.Config, error) {
 	return t, nil
 }
 
-// Start listens and returns; Failed tells when a listener ends by itself.
-func (h *Hub) Start(ctx context.Context) error {
-	var err error
+// Start listens and returns; Failed tells when a listener ends by itself. A hub
+// that cannot start is closed, and must not be stopped.
+func (h *Hub) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
 	if h.adminListener, err = net.Listen("tcp", h.cfg.AdminListen); err != nil {
 		return fmt.Errorf("BUSBAR_ADMIN_LISTEN: %w", err)
 	}
@@ -166,21 +174,18 @@ func (h *Hub) Start(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h.cancel = cancel
 	h.running.Go(func() { h.follower.Run(background) })
-	h.serve(h.admin, h.adminListener)
-	h.serve(h.ocpi, h.ocpiListener)
+	h.serve(h.admin.Serve, h.adminListener)
+	h.serve(h.ocpi.Serve, h.ocpiListener)
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
 		"public_url", h.cfg.PublicURL, "party", h.cfg.Party.String(), "embedded", h.stores.Embedded)
 	return nil
 }
 
-func (h *Hub) serve(s *http.Server, l net.Listener) {
+func (h *Hub) serve(serve func(net.Listener) error, l net.Listener) {
 	h.running.Go(func() {
-		serve := s.Serve
-		if s.TLSConfig != nil {
-			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
-		}
-		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
-			h.failed <- fmt.Errorf("listener %s: %w", l.Addr(), err)
+		err := serve(l)
+		if !h.stopping.Load() {
+			h.failed <- fmt.Errorf("listener %s ended: %w", l.Addr(), err)
 		}
 	})
 }
@@ -213,7 +218,6 @@ func (h *Hub) Stop(ctx context.Context) error {
 	err := h.ocpi.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("requests were still in flight: %w", err)
-		h.ocpi.Close()
 	}
 	h.cancel()
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {

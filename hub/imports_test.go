@@ -41,7 +41,7 @@ var libraries = map[string][]string{
 	"github.com/redis/go-redis":   {"storage/rediscache"},
 	"github.com/tink-crypto/":     {"storage/seal"},
 	"github.com/gin-gonic/gin":    {"hub/gateway", "web", "hub"},
-	"github.com/valyala/fasthttp": {"ocpi/peer"},
+	"github.com/valyala/fasthttp": {"ocpi/peer", "hub/gateway"},
 	"github.com/sony/gobreaker":   {"ocpi/peer"},
 	"github.com/alecthomas/kong":  {"cmd/busbar"},
 }

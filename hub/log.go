@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"busbar/routing"
 )
 
 // logWriter gathers log lines and writes them together: one record per message
@@ -91,30 +89,4 @@ func newLogger(cfg Config, w *logWriter) *slog.Logger {
 		return slog.New(promptHandler{slog.NewJSONHandler(w, options), w})
 	}
 	return slog.New(promptHandler{slog.NewTextHandler(w, options), w})
-}
-
-// messageLog writes the one record of a routed message (house style 14).
-type messageLog struct{ logger *slog.Logger }
-
-// Record implements routing.Journal.
-func (l messageLog) Record(m *routing.Message) {
-	ctx := context.Background()
-	if !l.logger.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	attrs := [...]slog.Attr{
-		slog.String("correlation_id", m.CorrelationID), slog.String("request_id", m.RequestID),
-		slog.String("from", m.From.String()), slog.String("to", m.To.String()),
-		slog.String("method", m.Method), slog.String("module", string(m.Module)),
-		slog.String("interface", string(m.Interface)), slog.String("path", m.Path),
-		slog.String("plan", string(m.Plan)), slog.String("outcome", string(m.Outcome)),
-		slog.Int("http_status", m.HTTPStatus), slog.Int("ocpi_status", int(m.OCPIStatus)),
-		slog.Duration("duration", m.Duration), slog.Duration("peer", m.Peer),
-		slog.String("detail", m.Detail),
-	}
-	n := len(attrs)
-	if m.Detail == "" {
-		n--
-	}
-	l.logger.LogAttrs(ctx, slog.LevelInfo, "message", attrs[:n]...)
 }

@@ -3,16 +3,12 @@ package hub
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"busbar/ocpi"
-	"busbar/routing"
 )
 
 // recorder keeps every write apart.
@@ -170,42 +166,5 @@ func TestLog_LevelAndFormat(t *testing.T) {
 		if strings.Count(got, "\n") != c.lines || !strings.HasPrefix(got, c.start) {
 			t.Errorf("%+v: %q", c.cfg, got)
 		}
-	}
-}
-
-func TestLog_TheRecordOfAMessage(t *testing.T) {
-	t.Parallel()
-	from, _ := ocpi.ParseParty("NLCPA")
-	to, _ := ocpi.ParseParty("DEMSP")
-	m := &routing.Message{
-		CorrelationID: "c-1", RequestID: "r-1", From: from, To: to, Method: "PUT",
-		Module: "sessions", Interface: ocpi.Receiver, Path: "/NL/CPA/S1",
-		HTTPStatus: 200, OCPIStatus: 1000, Duration: time.Second, Peer: time.Millisecond,
-	}
-	out := &recorder{}
-	w := newLogWriter(out)
-	messageLog{newLogger(Config{LogJSON: true}, w)}.Record(m)
-	m.Detail = "why not"
-	messageLog{newLogger(Config{}, w)}.Record(m)
-	messageLog{newLogger(Config{LogLevel: slog.LevelWarn}, w)}.Record(m) // not for this level
-	w.Flush()
-	lines := strings.Split(strings.TrimSpace(strings.Join(out.all(), "")), "\n")
-	if len(lines) != 2 {
-		t.Fatalf("lines %q, want 2", lines)
-	}
-	var record map[string]any
-	if err := json.Unmarshal([]byte(lines[0]), &record); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]any{
-		"msg": "message", "correlation_id": "c-1", "request_id": "r-1", "from": "NLCPA", "to": "DEMSP", "method": "PUT",
-		"module": "sessions", "path": "/NL/CPA/S1", "http_status": 200., "ocpi_status": 1000., "duration": 1e9, "peer": 1e6, "detail": nil,
-	} {
-		if record[name] != want {
-			t.Errorf("%s is %v, want %v", name, record[name], want)
-		}
-	}
-	if !strings.Contains(lines[1], fmt.Sprintf("detail=%q", "why not")) {
-		t.Errorf("no detail in %s", lines[1])
 	}
 }

@@ -20,7 +20,7 @@ type Credentials struct {
 // peer wrote them.
 type CredentialsRole struct {
 	PartyRole
-	// BusinessDetails is a JSON object, kept as bytes.
+	// BusinessDetails is a JSON object, kept as bytes; nil when it is absent.
 	BusinessDetails json.RawMessage
 }
 
@@ -78,12 +78,19 @@ func parseRoles(wire []credentialsRoleWire) ([]CredentialsRole, error) {
 		if err != nil {
 			return nil, Errorf(InvalidParameters, "field roles[%d]: %v", i, err)
 		}
+		details := w.BusinessDetails
+		if len(details) > 0 && details[0] != '{' {
+			if string(details) != "null" {
+				return nil, Errorf(InvalidParameters, "field roles[%d].business_details: must be a JSON object", i)
+			}
+			details = nil
+		}
 		pr := PartyRole{Party: party, Role: role}
 		if seen[pr] {
 			return nil, Errorf(InvalidParameters, "field roles[%d]: %s stands twice", i, pr)
 		}
 		seen[pr] = true
-		roles = append(roles, CredentialsRole{PartyRole: pr, BusinessDetails: w.BusinessDetails})
+		roles = append(roles, CredentialsRole{PartyRole: pr, BusinessDetails: details})
 	}
 	return roles, nil
 }
@@ -157,7 +164,7 @@ func CheckURL(s string) error {
 func jsonFault(err error) string {
 	if t, ok := err.(*json.UnmarshalTypeError); ok {
 		if t.Field == "" {
-			return "must be a JSON object, is a " + t.Value
+			return "must be a JSON object, not " + t.Value
 		}
 		return "field " + t.Field + ": wrong JSON type: " + t.Value
 	}

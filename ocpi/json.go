@@ -29,7 +29,8 @@ func CheckJSON(b []byte) error {
 
 // ScanEnvelope finds the top-level status_code of an OCPI response without
 // decoding the data. It is lenient about what peers do: the code may be a
-// string of digits. ok is false when b is no JSON object or has no code.
+// string of digits. ok is false when b is no JSON object or has no code of four
+// digits.
 func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
 	s := scanner{b: b}
 	s.space()
@@ -56,11 +57,8 @@ func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
 		if !s.value() {
 			return 0, false
 		}
-		if string(key) == `"status_code"` {
+		if string(key) == `"status_code"` { // of two, the last counts
 			status, ok = parseStatus(bytes.Trim(s.b[valueStart:s.i], `"`))
-			if !ok {
-				return 0, false
-			}
 		}
 		s.space()
 		if s.eat('}') {
@@ -108,6 +106,12 @@ func (s *scanner) fault() error {
 }
 
 func (s *scanner) space() {
+	if s.i < len(s.b) && s.b[s.i] <= ' ' { // seldom: peers send JSON compact
+		s.spaces()
+	}
+}
+
+func (s *scanner) spaces() {
 	for s.i < len(s.b) {
 		switch s.b[s.i] {
 		case ' ', '\t', '\n', '\r':

@@ -1,6 +1,7 @@
 package ocpi
 
 import (
+	"maps"
 	"net/url"
 	"strconv"
 	"time"
@@ -23,22 +24,28 @@ type Paging struct {
 // MaxPage is lowered to it. The error names the parameter.
 func ParsePaging(q url.Values) (Paging, error) {
 	p := Paging{Limit: MaxPage, query: q}
-	for name, into := range map[string]*time.Time{"date_from": &p.From, "date_to": &p.To} {
-		if v := q.Get(name); v != "" {
+	for _, bound := range [...]struct {
+		name string
+		into *time.Time
+	}{{"date_from", &p.From}, {"date_to", &p.To}} {
+		if v := q.Get(bound.name); v != "" {
 			t, err := ParseTime(v)
 			if err != nil {
-				return Paging{}, Errorf(InvalidParameters, "parameter %s: %v", name, err)
+				return Paging{}, Errorf(InvalidParameters, "parameter %s: %v", bound.name, err)
 			}
-			*into = t
+			*bound.into = t
 		}
 	}
-	for name, into := range map[string]*int{"offset": &p.Offset, "limit": &p.Limit} {
-		if v := q.Get(name); v != "" {
+	for _, number := range [...]struct {
+		name string
+		into *int
+	}{{"offset", &p.Offset}, {"limit", &p.Limit}} {
+		if v := q.Get(number.name); v != "" {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 0 {
-				return Paging{}, Errorf(InvalidParameters, "parameter %s: %q must be a whole number, 0 or more", name, clip(v))
+				return Paging{}, Errorf(InvalidParameters, "parameter %s: %q must be a whole number, 0 or more", number.name, clip(v))
 			}
-			*into = n
+			*number.into = n
 		}
 	}
 	p.Limit = min(p.Limit, MaxPage)
@@ -51,17 +58,20 @@ func (p Paging) Contains(t time.Time) bool {
 }
 
 // Headers are the paging headers of a page with n of total objects, requested
-// at url (same chapter, Paginated Response). The Link keeps the filters.
-func (p Paging) Headers(url string, n, total int) []Header {
+// at base (same chapter, Paginated Response). The Link keeps the filters.
+func (p Paging) Headers(base string, n, total int) []Header {
 	headers := []Header{
 		{HeaderTotalCount, strconv.Itoa(total)},
 		{HeaderLimit, strconv.Itoa(MaxPage)},
 	}
-	if next := p.Offset + n; n > 0 && next < total {
-		q := p.query
-		q.Set("offset", strconv.Itoa(next))
+	if n > 0 && p.Offset < total-n {
+		q := maps.Clone(p.query) // the caller's own stays as it came
+		if q == nil {
+			q = url.Values{}
+		}
+		q.Set("offset", strconv.Itoa(p.Offset+n))
 		q.Set("limit", strconv.Itoa(p.Limit))
-		headers = append(headers, Header{HeaderLink, "<" + url + "?" + q.Encode() + `>; rel="next"`})
+		headers = append(headers, Header{HeaderLink, "<" + base + "?" + q.Encode() + `>; rel="next"`})
 	}
 	return headers
 }

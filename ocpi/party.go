@@ -15,7 +15,7 @@ type PartyKey [5]byte
 func ParsePartyKey(countryCode, partyID string) (PartyKey, error) {
 	var key PartyKey
 	countryCode, partyID = strings.TrimSpace(countryCode), strings.TrimSpace(partyID)
-	if len(countryCode) != 2 || !foldInto(key[:2], countryCode) {
+	if len(countryCode) != 2 || !foldInto(key[:2], countryCode) || key[0] < 'A' || key[1] < 'A' {
 		return PartyKey{}, fmt.Errorf("country code %q: must be two letters", clip(countryCode))
 	}
 	if len(partyID) < 1 || len(partyID) > 3 || !foldInto(key[2:], partyID) {

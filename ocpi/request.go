@@ -1,9 +1,11 @@
 package ocpi
 
 import (
-	"crypto/rand"
+	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -111,8 +113,9 @@ func (r *Request) IsWrite() bool {
 
 // CheckPath refuses what could lead out of the module's endpoint at the
 // receiver: dot segments, plain, escaped, or hidden behind an escaped slash or
-// backslash; broken escapes; control characters. Everything else, empty
-// segments and escaped slashes included, is the sender's business.
+// backslash, or before the semicolon that Java servers cut off; broken escapes;
+// control characters. Everything else, empty segments and escaped slashes
+// included, is the sender's business.
 func CheckPath(escaped string) error {
 	decoded := make([]byte, 0, len(escaped))
 	for i := 0; i < len(escaped); i++ {
@@ -137,8 +140,9 @@ func CheckPath(escaped string) error {
 		for end < len(decoded) && decoded[end] != '/' {
 			end++
 		}
-		if segment := string(decoded[start:end]); segment == "." || segment == ".." {
-			return fmt.Errorf("URL path has a %q segment", segment)
+		segment, _, _ := bytes.Cut(decoded[start:end], []byte{';'})
+		if s := string(segment); s == "." || s == ".." {
+			return fmt.Errorf("URL path has a %q segment", s)
 		}
 		start = end + 1
 	}
@@ -162,7 +166,10 @@ func unhex(c byte) int {
 func NewMessageID() string {
 	var raw [16]byte
 	var text [36]byte
-	rand.Read(raw[:])
+	// Not secret, only unique: the runtime's generator is seeded by the system
+	// and needs no system call.
+	binary.NativeEndian.PutUint64(raw[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(raw[8:], rand.Uint64())
 	raw[6] = raw[6]&0x0f | 0x40 // version 4
 	raw[8] = raw[8]&0x3f | 0x80 // RFC 9562 variant
 	hex.Encode(text[:8], raw[:4])

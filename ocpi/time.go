@@ -2,6 +2,7 @@ package ocpi
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,9 +13,12 @@ func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05
 // ParseTime reads a DateTime: UTC, with Z or without any zone, fractions
 // allowed. Offsets are not valid in OCPI (2.2.1 types, DateTime).
 func ParseTime(s string) (time.Time, error) {
+	// Parse is laxer than RFC 3339: it takes one digit for the hour, and a comma
+	// before the fraction.
+	exact := len(s) >= len("2006-01-02T15:04:05") && s[13] == ':' && !strings.Contains(s, ",")
 	for _, layout := range [...]string{"2006-01-02T15:04:05Z", "2006-01-02T15:04:05"} {
 		// Parse accepts a fraction after the seconds of either layout.
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := time.Parse(layout, s); err == nil && exact {
 			return t, nil
 		}
 	}

@@ -8,12 +8,17 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"unique"
 )
 
 // CredentialsToken is the secret with which one platform calls another: A, B
 // or C of the registration (2.2.1 credentials). It prints as "[redacted]"
 // everywhere; Reveal is the only way to the characters.
-type CredentialsToken struct{ secret string }
+//
+// The secret stands behind a handle because fmt walks into unexported fields,
+// past every method of ours: in a struct printed with %+v it shows an address.
+// Equal tokens have equal handles, so == compares tokens.
+type CredentialsToken struct{ secret unique.Handle[string] }
 
 const redacted = "[redacted]"
 
@@ -35,7 +40,7 @@ func ParseCredentialsToken(s string) (CredentialsToken, error) {
 			return CredentialsToken{}, fmt.Errorf("character %d is not printable ASCII (U+0021 to U+007E)", i+1)
 		}
 	}
-	return CredentialsToken{s}, nil
+	return CredentialsToken{unique.Make(s)}, nil
 }
 
 // NewCredentialsToken mints a token with 160 random bits. It contains hyphens,
@@ -45,18 +50,23 @@ func NewCredentialsToken() CredentialsToken {
 	var raw [20]byte
 	rand.Read(raw[:]) // never fails: crypto/rand aborts the process instead
 	h := hex.EncodeToString(raw[:])
-	return CredentialsToken{h[:8] + "-" + h[8:16] + "-" + h[16:24] + "-" + h[24:32] + "-" + h[32:]}
+	return CredentialsToken{unique.Make(h[:8] + "-" + h[8:16] + "-" + h[16:24] + "-" + h[24:32] + "-" + h[32:])}
 }
 
 // Reveal returns the characters: for a request to the peer, for sealing, and
 // for the one answer that hands the token out.
-func (t CredentialsToken) Reveal() string { return t.secret }
+func (t CredentialsToken) Reveal() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.secret.Value()
+}
 
 // IsZero tells that there is no token.
-func (t CredentialsToken) IsZero() bool { return t.secret == "" }
+func (t CredentialsToken) IsZero() bool { return t == CredentialsToken{} }
 
 // Hash is what is stored of an inbound token.
-func (t CredentialsToken) Hash() TokenHash { return sha256.Sum256([]byte(t.secret)) }
+func (t CredentialsToken) Hash() TokenHash { return sha256.Sum256([]byte(t.Reveal())) }
 
 // String, GoString, LogValue and MarshalText keep the secret out of logs,
 // errors and JSON.
@@ -91,9 +101,9 @@ func (f TokenForm) Other() TokenForm {
 // Authorization is the header's value for the token in this form.
 func (t CredentialsToken) Authorization(form TokenForm) string {
 	if form == TokenPlain {
-		return "Token " + t.secret
+		return "Token " + t.Reveal()
 	}
-	return "Token " + base64.StdEncoding.EncodeToString([]byte(t.secret))
+	return "Token " + base64.StdEncoding.EncodeToString([]byte(t.Reveal()))
 }
 
 // ReadAuthorization calls known with the hash of each reading of an
@@ -101,10 +111,7 @@ func (t CredentialsToken) Authorization(form TokenForm) string {
 // plain one; the word "Token" may be missing. It returns the form that was
 // known.
 func ReadAuthorization(header string, known func(TokenHash) bool) (TokenForm, bool) {
-	value := strings.TrimSpace(header)
-	if len(value) >= 6 && strings.EqualFold(value[:5], "token") && value[5] == ' ' {
-		value = strings.TrimSpace(value[6:])
-	}
+	value := withoutScheme(header)
 	if value == "" || len(value) > 2*MaxTokenLength {
 		return "", false
 	}
@@ -127,10 +134,7 @@ func ReadAuthorization(header string, known func(TokenHash) bool) (TokenForm, bo
 // PresentedToken is the token that an Authorization header holds, once
 // ReadAuthorization has told its form.
 func PresentedToken(header string, form TokenForm) CredentialsToken {
-	value := strings.TrimSpace(header)
-	if len(value) >= 6 && strings.EqualFold(value[:5], "token") && value[5] == ' ' {
-		value = strings.TrimSpace(value[6:])
-	}
+	value := withoutScheme(header)
 	if form == TokenBase64 {
 		raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
 		if err != nil {
@@ -138,5 +142,17 @@ func PresentedToken(header string, form TokenForm) CredentialsToken {
 		}
 		value = strings.TrimRight(string(raw), "\r\n")
 	}
-	return CredentialsToken{value}
+	if value == "" {
+		return CredentialsToken{}
+	}
+	return CredentialsToken{unique.Make(value)}
+}
+
+// withoutScheme is the Authorization header without the word "Token".
+func withoutScheme(header string) string {
+	value := strings.TrimSpace(header)
+	if len(value) >= 6 && strings.EqualFold(value[:5], "token") && value[5] == ' ' {
+		value = strings.TrimSpace(value[6:])
+	}
+	return value
 }

@@ -102,7 +102,11 @@ func (r *Registrar) concludeConnect(ctx context.Context, id PlatformID, offer In
 			p.Inbound = without(p.Inbound, TokenOffered)
 			return nil
 		})
-		return Platform{}, r.asRefusal(err)
+		var taken *TakenError
+		if errors.As(err, &taken) {
+			err = r.taken(taken)
+		}
+		return Platform{}, err
 	}
 	return p, failure
 }

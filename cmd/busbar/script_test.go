@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 //
 //	start NAME ARGS…         busbar ARGS in the background, until it says "hub started"; sets $ADMIN, $OCPI
 //	token NAME               waits for the printed admin token; sets $TOKEN
-//	stop NAME [INT]          SIGTERM (or SIGINT) and exit code 0; its output is in NAME.stdout, NAME.stderr
+//	end NAME [INT]           SIGTERM (or SIGINT) and exit code 0; its output is in NAME.stdout, NAME.stderr
 //	get STATUS PATH [TOKEN]  GET from $ADMIN; the body is in file "body"
 //	holds DIR TEXT           some file under DIR holds TEXT
 //	exits CODE ARGS…         busbar ARGS ends with the code; its output is in it.stdout, it.stderr
@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "token": token, "stop": stop, "get": get, "holds": holds, "exits": exits, "occupy": occupy,
+			"start": start, "token": token, "end": end, "get": get, "holds": holds, "exits": exits, "occupy": occupy,
 		},
 	})
 }
@@ -144,9 +144,9 @@ func token(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("TOKEN", found[1])
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func end(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: stop NAME [INT]")
+		ts.Fatalf("usage: end NAME [INT]")
 	}
 	p, signal := of(ts, args[0]), os.Signal(syscall.SIGTERM)
 	if len(args) > 1 {

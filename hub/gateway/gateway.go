@@ -3,6 +3,7 @@ package gateway
 import (
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -40,9 +41,6 @@ func New(cfg Config) *Gateway {
 	g.routes()
 	return g
 }
-
-// Handler is the listener's handler.
-func (g *Gateway) Handler() http.Handler { return g.engine }
 
 // routes is the whole surface of the listener (contract.md, OCPI listener). A
 // trailing slash on a configuration URL is a habit of some peers.
@@ -95,14 +93,12 @@ func (g *Gateway) authenticate(c *gin.Context, snapshot *parties.Snapshot, now t
 
 func (g *Gateway) recoverPanic(c *gin.Context) {
 	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler {
-			g.cfg.Logger.Error("panic in a request", "panic", v, "path", c.Request.URL.Path)
+		if v := recover(); v != nil {
+			g.cfg.Logger.Error("panic in a request", "panic", v, "stack", string(debug.Stack()))
 			if !c.Writer.Written() {
 				g.fail(c, newEnvelope(c.Request), errInternal)
 			}
 			c.Abort()
-		} else if v != nil {
-			panic(v)
 		}
 	}()
 	c.Next()

@@ -130,15 +130,13 @@ func readBody(r *http.Request, buf []byte, most int64) ([]byte, error) {
 		return nil, ocpi.HTTPErrorf(http.StatusUnsupportedMediaType, ocpi.ClientError,
 			"header Content-Encoding: %q is not supported, send the body as it is", encoding)
 	}
-	if n := r.ContentLength; n > int64(cap(buf)) {
-		buf = make([]byte, 0, n)
+	if n := r.ContentLength; n >= int64(cap(buf)) {
+		buf = make([]byte, 0, n+1)
 	}
 	buf = buf[:0]
 	for {
 		if len(buf) == cap(buf) {
-			if r.ContentLength == int64(len(buf)) {
-				return buf, nil
-			}
+			// Room for more, if only to see the end.
 			buf = append(buf, 0)[:len(buf)]
 		}
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
@@ -146,6 +144,8 @@ func readBody(r *http.Request, buf []byte, most int64) ([]byte, error) {
 		switch {
 		case int64(len(buf)) > most:
 			return nil, tooLarge(most)
+		case errors.Is(err, io.EOF) && int64(len(buf)) < r.ContentLength:
+			return nil, badRequest("body has %d bytes, Content-Length says %d", len(buf), r.ContentLength)
 		case errors.Is(err, io.EOF):
 			return buf, nil
 		case err != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -24,12 +25,18 @@ const (
 	// dial try again after the pause.
 	breakerFailures = 5
 	breakerPause    = time.Second
+	// A dial that its requester cut short before this says nothing about the
+	// host.
+	fairDial = time.Second
 )
 
 // Dialer opens connections for all clients.
 type Dialer struct {
 	net net.Dialer
 	tls *tls.Config
+	// What follows is dial and the bounds above; tests set their own.
+	open                func(context.Context, *Target) (net.Conn, error)
+	maxConns, maxAnswer int
 }
 
 // DialerConfig configures a Dialer.
@@ -44,7 +51,11 @@ type DialerConfig struct {
 
 // NewDialer makes a Dialer.
 func NewDialer(cfg DialerConfig) *Dialer {
-	d := &Dialer{net: net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}, tls: &tls.Config{}}
+	d := &Dialer{
+		net: net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}, tls: &tls.Config{},
+		maxConns: MaxConns, maxAnswer: MaxAnswer,
+	}
+	d.open = d.dial
 	if cfg.TLS != nil {
 		d.tls = cfg.TLS.Clone()
 	}
@@ -81,6 +92,9 @@ func (d *Dialer) dial(ctx context.Context, t *Target) (net.Conn, error) {
 	return tc, nil
 }
 
+// errUnfair marks a dial that was cut short by its requester.
+var errUnfair = errors.New("the requester did not wait for the connection")
+
 // newPool makes the pool for the host of t. Its breaker guards dialling only:
 // while a host refuses connections, requests to it fail at once, and a host
 // that is up costs nothing.
@@ -88,13 +102,22 @@ func (d *Dialer) newPool(t Target) *pool {
 	breaker := gobreaker.NewCircuitBreaker[net.Conn](gobreaker.Settings{
 		Timeout:     breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-		// A requester that went away says nothing about the host.
-		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, context.Canceled) },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errUnfair) },
 	})
+	dial := func(ctx context.Context) (net.Conn, error) {
+		start := time.Now()
+		c, err := d.open(ctx, &t)
+		deadline, _ := ctx.Deadline()
+		tooLate := !time.Now().Before(deadline) && time.Since(start) < fairDial
+		if err != nil && (tooLate || errors.Is(ctx.Err(), context.Canceled)) {
+			err = fmt.Errorf("%w: %w", errUnfair, err)
+		}
+		return c, err
+	}
 	return &pool{
-		max: MaxConns, idleFor: idleTimeout,
+		max: d.maxConns, idleFor: idleTimeout,
 		dial: func(ctx context.Context) (net.Conn, error) {
-			return breaker.Execute(func() (net.Conn, error) { return d.dial(ctx, &t) })
+			return breaker.Execute(func() (net.Conn, error) { return dial(ctx) })
 		},
 	}
 }

@@ -4,11 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -36,8 +35,8 @@ func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, a
 		if err != nil {
 			return fail(Unreachable, err)
 		}
-		answer, sent, err := send(ctx, cn, call, authorization)
-		if err == nil {
+		answer, sent, failed := c.send(ctx, cn, call, authorization)
+		if failed == nil {
 			if answer.reusable {
 				pool.put(cn)
 			} else {
@@ -49,27 +48,54 @@ func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, a
 		// The connection died while idle, in the moment after the look. What
 		// could not be written whole was not received, and reading twice harms
 		// nobody; a write that may have arrived is never repeated (O1, A5).
-		retry := !cn.fresh && ctx.Err() == nil && isReset(err) && (!sent || call.Method == "GET")
+		retry := !cn.fresh && failed.Failure == Broken && (!sent || call.Method == "GET")
 		if !retry {
-			return fail(classify(err), err)
+			return fail(failed.Failure, failed.Err)
 		}
 	}
 }
 
-func classify(err error) Failure {
-	switch {
-	case isTimeout(err):
-		return TimedOut
-	case isReset(err):
-		return Broken
-	default:
-		return BadAnswer
+// broken tells a connection that failed from one that was too slow.
+func broken(err error) *Error {
+	if isTimeout(err) {
+		return &Error{Failure: TimedOut, Err: err}
 	}
+	return &Error{Failure: Broken, Err: err}
 }
 
-func isReset(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+var (
+	errBodyTooLarge   = errors.New("the answer's body is too large")
+	errHeaderTooLarge = errors.New("the answer's header is too large")
+	errSwitched       = errors.New("the answer switches to another protocol")
+	errNotHTTP        = errors.New("the answer is not HTTP/1.1")
+)
+
+// unreadable says why no answer could be read. The parser's own words are not
+// passed on: they quote the peer's bytes, and they hide the connection's error.
+func unreadable(cn *conn, err error) *Error {
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case cn.readErr != nil:
+		return broken(cn.readErr)
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		err = errBodyTooLarge
+	case errors.As(err, &small):
+		err = errHeaderTooLarge
+	default:
+		err = errNotHTTP
+	}
+	return &Error{Failure: BadAnswer, Err: err}
+}
+
+// afterFunc is context.AfterFunc, without its price when the context can do the
+// same itself, as the gateway's can: every message passes here.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(interface {
+		AfterFunc(func()) (stop func() bool)
+	}); ok {
+		return own.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // aLongTimeAgo makes pending reads and writes fail at once.
@@ -77,12 +103,12 @@ var aLongTimeAgo = time.Unix(1, 0)
 
 // send writes the request and reads the answer. sent tells that the whole
 // request was written. The connection's deadline is already set.
-func send(ctx context.Context, cn *conn, call *Call, authorization string) (_ *Answer, sent bool, _ error) {
+func (c *Client) send(ctx context.Context, cn *conn, call *Call, authorization string) (_ *Answer, sent bool, _ *Error) {
 	// A requester that goes away wakes the read below.
-	stop := context.AfterFunc(ctx, func() { cn.SetDeadline(aLongTimeAgo) })
+	stop := afterFunc(ctx, func() { cn.SetDeadline(aLongTimeAgo) })
 	defer stop()
 	if err := write(cn, call, authorization); err != nil {
-		return nil, false, err
+		return nil, false, broken(err)
 	}
 	br := readers.Get().(*bufio.Reader)
 	br.Reset(cn)
@@ -91,14 +117,27 @@ func send(ctx context.Context, cn *conn, call *Call, authorization string) (_ *A
 		readers.Put(br)
 	}()
 	resp := fasthttp.AcquireResponse()
-	resp.SkipBody = false
-	if err := resp.ReadLimitBody(br, MaxAnswer); err != nil {
+	err := resp.ReadLimitBody(br, c.dialer.maxAnswer)
+	if err != nil || resp.StatusCode() < 200 {
+		failed := &Error{Failure: BadAnswer, Err: errSwitched} // 101, which nobody asked for
+		if err != nil {
+			failed = unreadable(cn, err)
+		}
 		fasthttp.ReleaseResponse(resp)
-		return nil, true, err
+		return nil, true, failed
 	}
-	// Bytes behind the answer belong to nothing that was asked.
-	reusable := !resp.ConnectionClose() && br.Buffered() == 0 && ctx.Err() == nil
+	// Bytes behind the answer belong to nothing that was asked. A wake-up that
+	// stop came too late for would hit the connection's next call.
+	reusable := stop() && br.Buffered() == 0 && !closes(&resp.Header)
 	return &Answer{resp: resp, reusable: reusable}, true, nil
+}
+
+// closes tells that the peer will close the connection. The parser knows only
+// the exact word "close", but it is one of a list and has no case (RFC 9110,
+// 7.6.1).
+func closes(h *fasthttp.ResponseHeader) bool {
+	return h.ConnectionClose() ||
+		strings.Contains(strings.ToLower(string(h.Peek("Connection"))), "close")
 }
 
 // Buffers are shared by all clients: a connection needs them only during an
@@ -183,7 +222,7 @@ type Answer struct {
 // Status is the HTTP status.
 func (a *Answer) Status() int { return a.resp.StatusCode() }
 
-// Body is the body, never nil.
+// Body is the body, empty when there is none.
 func (a *Answer) Body() []byte { return a.resp.Body() }
 
 // Header is the value of a header, empty when it is absent.

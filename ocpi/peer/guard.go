@@ -22,25 +22,27 @@ var notPublic = [...]netip.Prefix{
 	netip.MustParsePrefix("100.64.0.0/10"),   // carrier NAT, and metadata at one cloud
 	netip.MustParsePrefix("192.0.0.0/24"),    // protocol assignments
 	netip.MustParsePrefix("192.0.2.0/24"),    // documentation
+	netip.MustParsePrefix("192.88.99.0/24"),  // 6to4 relays
 	netip.MustParsePrefix("198.18.0.0/15"),   // benchmarking
 	netip.MustParsePrefix("198.51.100.0/24"), // documentation
 	netip.MustParsePrefix("203.0.113.0/24"),  // documentation
 	netip.MustParsePrefix("240.0.0.0/4"),     // reserved, broadcast
-	netip.MustParsePrefix("::/96"),           // IPv4-compatible, unspecified, loopback
-	netip.MustParsePrefix("64:ff9b::/96"),    // NAT64: an IPv4 address inside
-	netip.MustParsePrefix("64:ff9b:1::/48"),  // local NAT64
-	netip.MustParsePrefix("100::/64"),        // discard
 	netip.MustParsePrefix("2001::/23"),       // protocol assignments, Teredo
 	netip.MustParsePrefix("2001:db8::/32"),   // documentation
 	netip.MustParsePrefix("2002::/16"),       // 6to4: an IPv4 address inside
-	netip.MustParsePrefix("fec0::/10"),       // site-local
+	netip.MustParsePrefix("3fff::/20"),       // documentation
 }
+
+// globalUnicast is all of IPv6 that is given out. Outside stand, among others,
+// NAT64 and the older forms with an IPv4 address inside.
+var globalUnicast = netip.MustParsePrefix("2000::/3")
 
 // checkPublic is the rule of the guard.
 func checkPublic(addr netip.Addr) error {
-	addr = addr.Unmap().WithZone("")
+	addr = addr.Unmap()
 	refused := !addr.IsValid() || addr.IsLoopback() || addr.IsPrivate() || addr.IsUnspecified() ||
-		addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsInterfaceLocalMulticast()
+		addr.IsLinkLocalUnicast() || addr.IsMulticast() ||
+		addr.Is6() && !globalUnicast.Contains(addr)
 	for _, p := range notPublic {
 		refused = refused || p.Contains(addr)
 	}

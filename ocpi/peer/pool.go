@@ -2,8 +2,11 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,6 +32,40 @@ type conn struct {
 	net.Conn
 	fresh bool
 	since time.Time
+	// readErr is what ended reading, before a parser wrapped it: it tells a
+	// connection that failed from an answer that is nonsense.
+	readErr error
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.readErr = err
+	}
+	return n, err
+}
+
+// usable looks whether an idle connection can carry a call, and gives it the
+// call's deadline. The order matters: drained needs a deadline that has passed,
+// and alive one that has not.
+func (c *conn) usable(deadline time.Time) bool {
+	return drained(c.Conn) && c.SetDeadline(deadline) == nil && alive(c.Conn)
+}
+
+// drained tells that TLS holds no decrypted bytes back, where the look at the
+// socket cannot find them: they would be read as the beginning of the next
+// answer. Read hands them out before it finds the deadline passed.
+func drained(c net.Conn) bool {
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	var one [1]byte
+	if t.SetReadDeadline(aLongTimeAgo) != nil {
+		return false
+	}
+	n, err := t.Read(one[:])
+	return n == 0 && isTimeout(err)
 }
 
 var (
@@ -44,6 +81,15 @@ const maxWaiting = 1024
 // deadline, which it also sets on the connection.
 func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
 	for {
+		// Whoever comes too late must not use up good connections on the way,
+		// nor dial for nothing and blame the host.
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		if !now.Before(deadline) {
+			return nil, os.ErrDeadlineExceeded
+		}
 		c, wait, err := p.take()
 		if err != nil {
 			return nil, err
@@ -56,9 +102,7 @@ func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
 		if c == nil {
 			return p.connect(ctx, deadline)
 		}
-		// The deadline first: one left over from the last exchange would make
-		// the look fail.
-		if time.Since(c.since) < p.idleFor && c.SetDeadline(deadline) == nil && alive(c.Conn) {
+		if now.Sub(c.since) < p.idleFor && c.usable(deadline) {
 			return c, nil
 		}
 		p.discard(c)
@@ -112,7 +156,10 @@ func (p *pool) wait(ctx context.Context, ch chan *conn, deadline time.Time) (*co
 	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errPoolBusy)
 	defer cancel()
 	select {
-	case c := <-ch:
+	case c, ok := <-ch:
+		if !ok {
+			return nil, errPoolClosed
+		}
 		return c, nil
 	case <-ctx.Done():
 	}
@@ -125,10 +172,10 @@ func (p *pool) wait(ctx context.Context, ch chan *conn, deadline time.Time) (*co
 		}
 	}
 	p.mu.Unlock()
-	// It was delivered meanwhile: pass it on.
-	if c := <-ch; c != nil {
+	// It was delivered meanwhile: pass it on. A closed channel held nothing.
+	if c, ok := <-ch; c != nil {
 		p.put(c)
-	} else {
+	} else if ok {
 		p.forget()
 	}
 	return nil, context.Cause(ctx)
@@ -177,7 +224,8 @@ func (p *pool) hand(c *conn) {
 	ch <- c
 }
 
-// sweep closes what has been idle too long; all of it when the pool is closed.
+// sweep closes what has been idle too long; all of it when the pool is closed,
+// and then nobody waits any longer for what will not come.
 func (p *pool) sweep(now time.Time, closePool bool) {
 	p.mu.Lock()
 	p.closed = p.closed || closePool
@@ -185,9 +233,15 @@ func (p *pool) sweep(now time.Time, closePool bool) {
 	for n < len(p.idle) && (p.closed || now.Sub(p.idle[n].since) >= p.idleFor) {
 		n++ // the slice is ordered: the oldest stand first
 	}
-	old := append([]*conn(nil), p.idle[:n]...)
-	p.idle = append(p.idle[:0], p.idle[n:]...)
+	old := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
 	p.open -= n
+	if p.closed {
+		for _, ch := range p.waiting {
+			close(ch)
+		}
+		p.waiting = nil
+	}
 	p.mu.Unlock()
 	for _, c := range old {
 		c.Close()

@@ -29,14 +29,19 @@ func ParseTarget(raw string) (Target, error) {
 	if err != nil {
 		return Target{}, fmt.Errorf("URL: not a URL")
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[bool]string{true: "443", false: "80"}[u.Scheme == "https"]
-	}
 	return Target{
-		tls: u.Scheme == "https", addr: net.JoinHostPort(u.Hostname(), port), host: u.Host,
+		tls: u.Scheme == "https", addr: address(u), host: u.Host,
 		path: u.EscapedPath(), query: u.RawQuery, raw: raw,
 	}, nil
+}
+
+// address is the host and port to dial.
+func address(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // String is the URL as the peer advertised it.
@@ -58,24 +63,37 @@ func (t *Target) URL(path, query string) string {
 // advertised URL, trailing slash and all; otherwise exactly one slash stands at
 // the joint, whatever the peer advertised (M2).
 func (t *Target) appendURI(dst []byte, path, query string) []byte {
-	base := t.path
-	if path != "" && path != "/" {
-		dst = append(dst, strings.TrimSuffix(base, "/")...)
+	switch {
+	case path != "" && path != "/":
+		dst = append(dst, strings.TrimRight(t.path, "/")...)
 		if path[0] != '/' {
 			dst = append(dst, '/')
 		}
-		dst = append(dst, path...)
-	} else if base == "" {
+		dst = appendURIPart(dst, path)
+	case t.path == "":
 		dst = append(dst, '/')
-	} else {
-		dst = append(dst, base...)
+	default:
+		dst = append(dst, t.path...)
 	}
 	separator := byte('?')
 	for _, q := range [...]string{t.query, query} {
 		if q != "" {
-			dst = append(dst, separator)
-			dst = append(dst, q...)
+			dst = appendURIPart(append(dst, separator), q)
 			separator = '&'
+		}
+	}
+	return dst
+}
+
+// appendURIPart escapes what would end the request line early: url.Parse lets a
+// space stand in a query, and this is the last door.
+func appendURIPart(dst []byte, part string) []byte {
+	const hexDigits = "0123456789ABCDEF"
+	for i := 0; i < len(part); i++ {
+		if c := part[i]; c <= ' ' || c == 0x7f {
+			dst = append(dst, '%', hexDigits[c>>4], hexDigits[c&15])
+		} else {
+			dst = append(dst, c)
 		}
 	}
 	return dst
@@ -93,13 +111,22 @@ func (t *Target) Relative(link string) (path, query string, ok bool) {
 	if err != nil || u.Fragment != "" || u.User != nil {
 		return "", "", false
 	}
-	if !strings.EqualFold(u.Host, base.Host) || u.Scheme != base.Scheme {
+	if u.Scheme != base.Scheme || !strings.EqualFold(address(u), address(base)) {
 		return "", "", false
 	}
-	own := strings.TrimSuffix(base.EscapedPath(), "/")
+	own := strings.TrimRight(base.EscapedPath(), "/")
 	rest, found := strings.CutPrefix(u.EscapedPath(), own)
 	if !found || rest != "" && rest[0] != '/' {
 		return "", "", false
 	}
-	return rest, u.RawQuery, ocpi.CheckPath(rest) == nil
+	return rest, t.added(u.RawQuery), ocpi.CheckPath(rest) == nil
+}
+
+// added is what a query holds besides the target's own, which appendURI writes
+// again.
+func (t *Target) added(query string) string {
+	if rest, found := strings.CutPrefix(query, t.query); found && t.query != "" && (rest == "" || rest[0] == '&') {
+		return strings.TrimPrefix(rest, "&")
+	}
+	return query
 }

@@ -1,0 +1,242 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"busbar/ocpi"
+)
+
+// exchange is one request and its answer between fasthttp and gin. Exchanges
+// are reused; nothing of one may be kept by a handler.
+type exchange struct {
+	c      *fasthttp.RequestCtx
+	header http.Header
+	values []string
+	body   body
+
+	status  int
+	answer  http.Header
+	written bool
+
+	watch watch
+}
+
+var exchanges = sync.Pool{New: func() any {
+	x := &exchange{header: make(http.Header, 16), answer: make(http.Header, 16), values: make([]string, 0, 32)}
+	x.watch.timer = time.AfterFunc(time.Hour, x.watch.look)
+	x.watch.timer.Stop()
+	return x
+}}
+
+// serve carries one request to gin and the answer back.
+func (s *Server) serve(c *fasthttp.RequestCtx) {
+	target := string(c.Request.Header.RequestURI())
+	where, err := parseTarget(target)
+	if err == nil {
+		err = checkFraming(&c.Request.Header)
+	}
+	if err != nil {
+		s.refuse(c, err)
+		c.SetConnectionClose()
+		return
+	}
+	x := exchanges.Get().(*exchange)
+	x.begin(c)
+	// The context is not reused: whoever keeps it must see this request's end.
+	ctx := &requesterContext{}
+	x.watch.begin(s.base, c.Conn(), ctx)
+	request := new(http.Request).WithContext(ctx)
+	request.Method, request.URL, request.RequestURI = method(c.Method()), where, target
+	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
+	request.Header, request.Body, request.ContentLength = x.header, &x.body, x.length()
+	s.handler.ServeHTTP(x, request)
+	x.watch.end()
+	ctx.cancel()
+	x.finish()
+	exchanges.Put(x)
+}
+
+// parseTarget is url.ParseRequestURI, with a short cut for the many targets
+// that hold nothing to decode or to refuse.
+func parseTarget(target string) (*url.URL, error) {
+	path, query, _ := strings.Cut(target, "?")
+	simple := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//")
+	for i := 0; simple && i < len(target); i++ {
+		c := target[i]
+		simple = c > ' ' && c < 0x7f && (c != '%' || i > len(path))
+	}
+	if !simple {
+		return url.ParseRequestURI(target)
+	}
+	return &url.URL{Path: path, RawQuery: query}, nil
+}
+
+var (
+	errFraming = errors.New("Content-Length beside Transfer-Encoding")
+	errFolded  = errors.New("a header is folded over two lines")
+)
+
+// checkFraming refuses what another server may have read in another way before
+// the hub: folded header lines (RFC 9112, 5.2), and a length on a message that
+// is chunked (6.1).
+func checkFraming(h *fasthttp.RequestHeader) error {
+	raw := h.RawHeaders()
+	if bytes.Contains(raw, []byte("\n ")) || bytes.Contains(raw, []byte("\n\t")) {
+		return errFolded
+	}
+	if h.ContentLength() != -1 {
+		return nil
+	}
+	for line := range bytes.Lines(raw) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(bytes.TrimSpace(name), []byte("Content-Length")) {
+			return errFraming
+		}
+	}
+	return nil
+}
+
+// method returns the method without a copy for the ones that OCPI knows.
+func method(m []byte) string {
+	switch string(m) {
+	case "GET":
+		return "GET"
+	case "POST":
+		return "POST"
+	case "PUT":
+		return "PUT"
+	case "PATCH":
+		return "PATCH"
+	case "DELETE":
+		return "DELETE"
+	}
+	return string(m)
+}
+
+// begin copies the header: its bytes belong to the connection.
+func (x *exchange) begin(c *fasthttp.RequestCtx) {
+	x.c, x.status, x.written = c, 0, false
+	clear(x.header)
+	clear(x.answer)
+	x.values = x.values[:0]
+	for key, value := range c.Request.Header.All() {
+		name := canonical(key)
+		if have := x.header[name]; have != nil {
+			x.header[name] = append(have, string(value))
+			continue
+		}
+		x.values = append(x.values, string(value))
+		n := len(x.values)
+		// Capped, so that a second value of the name goes elsewhere.
+		x.header[name] = x.values[n-1 : n : n]
+	}
+	x.body = body{stream: c.RequestBodyStream()}
+}
+
+// names saves a copy for the header names that every message has.
+var names = func() map[string]string {
+	m := make(map[string]string)
+	for _, name := range []string{
+		"Authorization", "Accept", "Connection", "Content-Type", "Content-Length", "Content-Encoding", "Host", "User-Agent",
+		ocpi.HeaderRequestID, ocpi.HeaderCorrelationID, ocpi.HeaderToPartyID, ocpi.HeaderToCountryCode,
+		ocpi.HeaderFromPartyID, ocpi.HeaderFromCountryCode, "Traceparent", "Accept-Encoding",
+	} {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		m[name] = name
+	}
+	return m
+}()
+
+func canonical(key []byte) string {
+	if name, ok := names[string(key)]; ok {
+		return name
+	}
+	return textproto.CanonicalMIMEHeaderKey(string(key))
+}
+
+// length is the Content-Length, -1 for a chunked body.
+func (x *exchange) length() int64 {
+	n := x.c.Request.Header.ContentLength()
+	if n == -2 {
+		return 0
+	}
+	return int64(n)
+}
+
+// Header, WriteHeader and Write implement http.ResponseWriter.
+func (x *exchange) Header() http.Header { return x.answer }
+
+func (x *exchange) WriteHeader(status int) {
+	if x.written {
+		return
+	}
+	x.written = true
+	x.c.SetStatusCode(status)
+	header := &x.c.Response.Header
+	header.DisableNormalizing() // the specification's spelling stays
+	for name, values := range x.answer {
+		switch name {
+		case "Content-Length": // of the body that is written
+		case "Content-Type":
+			header.SetContentType(values[0])
+		default:
+			for _, value := range values {
+				header.Add(name, value)
+			}
+		}
+	}
+}
+
+func (x *exchange) Write(p []byte) (int, error) {
+	x.WriteHeader(http.StatusOK)
+	x.c.Response.AppendBody(p)
+	return len(p), nil
+}
+
+// finish sends an answer without a body if the handler wrote nothing, and ends
+// the connection when the request's body was not read to its end: what is left
+// of it is no next request.
+func (x *exchange) finish() {
+	x.WriteHeader(http.StatusOK)
+	if !x.body.ended && x.c.Request.Header.ContentLength() != 0 && x.c.Request.Header.ContentLength() != -2 {
+		x.c.SetConnectionClose()
+	}
+	x.c, x.body = nil, body{}
+}
+
+// body is the request's body, and whether it was read to its end.
+type body struct {
+	stream io.Reader
+	ended  bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.stream == nil {
+		b.ended = true
+		return 0, io.EOF
+	}
+	n, err := b.stream.Read(p)
+	b.ended = b.ended || err == io.EOF
+	return n, err
+}
+
+func (b *body) Close() error { return nil }
+
+// lazyText formats when it is really logged.
+type lazyText struct {
+	format string
+	args   []any
+}
+
+func (t lazyText) String() string { return fmt.Sprintf(t.format, t.args...) }
