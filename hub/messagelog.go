@@ -48,7 +48,7 @@ type line []byte
 
 func (b *line) text(m *routing.Message) line {
 	*b = append(*b, "time="...)
-	*b = time.Now().AppendFormat(*b, "2006-01-02T15:04:05.000Z07:00")
+	*b = m.Time.Add(m.Duration).AppendFormat(*b, "2006-01-02T15:04:05.000Z07:00")
 	*b = append(*b, ` level=INFO msg=message`...)
 	each(m, func(name, value string) {
 		*b = append(append(append(*b, ' '), name...), '=')
@@ -70,7 +70,7 @@ func (b *line) text(m *routing.Message) line {
 
 func (b *line) json(m *routing.Message) line {
 	*b = append(*b, `{"time":"`...)
-	*b = time.Now().AppendFormat(*b, time.RFC3339Nano)
+	*b = m.Time.Add(m.Duration).AppendFormat(*b, time.RFC3339Nano)
 	*b = append(*b, `","level":"INFO","msg":"message"`...)
 	each(m, func(name, value string) {
 		*b = append(append(append(*b, `,"`...), name...), `":`...)

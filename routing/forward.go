@@ -24,7 +24,7 @@ func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *
 		Headers: headers[:], Body: req.Body,
 	}
 	sent := time.Now()
-	answer, err := plan.Receiver.Client.Do(ctx, r.deadline(req), &call)
+	answer, err := plan.Receiver.Client.Do(ctx, sent.Add(r.timeout(req)), &call)
 	m.Peer = time.Since(sent)
 	if err != nil {
 		return r.failed(req, err, m)

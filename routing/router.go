@@ -120,11 +120,10 @@ func (r *Router) note(m *Message, reply *Reply) {
 	}
 }
 
-// deadline is when a forwarded request has waited long enough.
-func (r *Router) deadline(req *ocpi.Request) time.Time {
-	timeout := r.cfg.Timeout
+// timeout is how long a forwarded request may wait.
+func (r *Router) timeout(req *ocpi.Request) time.Duration {
 	if req.IsAuthorize() {
-		timeout = min(timeout, AuthorizeTimeout)
+		return min(r.cfg.Timeout, AuthorizeTimeout)
 	}
-	return time.Now().Add(timeout)
+	return r.cfg.Timeout
 }
