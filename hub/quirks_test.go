@@ -1,0 +1,146 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"busbar/hub"
+	"busbar/hub/hubtest"
+)
+
+// sameFolder starts a hub on the files of one that was stopped.
+func sameFolder(h *hubtest.Hub) func(*hub.Config) {
+	return func(c *hub.Config) { c.DataDir = h.DataDir }
+}
+
+// quirk sets what a platform needs beyond the letter.
+func quirk(t *testing.T, h *hubtest.Hub, p *hubtest.Platform, quirks map[string]any) {
+	t.Helper()
+	status, answer := h.Admin("PATCH", "/api/v1/platforms/"+p.ID, map[string]any{"quirks": quirks})
+	if status != 200 {
+		t.Fatalf("PATCH: HTTP %d %v", status, answer)
+	}
+}
+
+func TestQuirk_ExtraRoleAndStatusOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	quirk(t, h, p, map[string]any{"extra_role": "EMSP", "register_status": 201})
+	got := p.Credentials("POST", p.TokenA, nil)
+	wantHTTP(t, "POST", got, 201, 1000)
+	if strings.Count(got.Body, `"party_id":"BUS"`) != 2 || !strings.Contains(got.Body, `"role":"EMSP"`) {
+		t.Errorf("the hub's credentials: %s", got.Body)
+	}
+}
+
+func TestQuirk_TheSpentTokenGoesOnReadingVersions(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	quirk(t, h, p, map[string]any{"spent_token_reads": true})
+	p.Register()
+	wantHTTP(t, "versions with the spent A", get(h, t, "/ocpi/versions", p.TokenA), 200, 1000)
+	wantHTTP(t, "details with the spent A", get(h, t, "/ocpi/2.2.1", p.TokenA), 200, 1000)
+	wantHTTP(t, "credentials with the spent A", get(h, t, "/ocpi/2.2.1/credentials", p.TokenA), 401, 2000)
+	wantHTTP(t, "POST with the spent A", p.Credentials("POST", p.TokenA, nil), 401, 2000)
+	wantHTTP(t, "a module with the spent A", get(h, t, "/ocpi/2.2.1/sender/tokens", p.TokenA), 401, 2000)
+}
+
+func TestQuirk_TheOtherTokenFormIsTriedOnceAfterA401(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	// It reads versions with either form, and modules with the plain one only.
+	var asked atomic.Int32
+	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		asked.Add(1)
+		if r.Header.Get("Authorization") != "Token "+p.TokenB {
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		fmt.Fprint(w, `{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`)
+		return true
+	}
+	ask := func() *hubtest.Response {
+		return msp.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/commands/START_SESSION", To: "NL/CPA", Body: "{}"})
+	}
+	wantHTTP(t, "first", ask(), 200, 1000)
+	wantHTTP(t, "second", ask(), 200, 1000)
+	if n := asked.Load(); n != 3 {
+		t.Errorf("the platform was asked %d times, want 2 + 1", n)
+	}
+	h.Stop() // writes back what was learned
+	restarted := hubtest.Start(t, sameFolder(h))
+	_, shown := restarted.Admin("GET", "/api/v1/platforms/"+p.ID, nil)
+	if form := shown["quirks"].(map[string]any)["token_form"]; form != "plain" {
+		t.Errorf("token_form %v is what the hub remembers", form)
+	}
+}
+
+func TestQuirk_LowerCaseCredentials(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	p.Roles = []hubtest.Role{{CountryCode: "nl", PartyID: "cpa", Role: "cpo"}}
+	p.Register()
+	msp := h.Platform("msp", "DE/MSP:EMSP")
+	for _, to := range []string{"NL/CPA", "nl/cpa", "Nl/cPa"} {
+		wantHTTP(t, "to "+to, msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: to}), 200, 1000)
+	}
+}
+
+func TestClientInfo_ListsTheOthersInPages(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	me := h.Platform("me", "NL/CPA:CPO", "NL/CPB:CPO")
+	h.Platform("one", "DE/ONE:EMSP", "DE/ONE:NSP")
+	h.NewPlatform("two", "FR/TWO:EMSP")
+	type info struct {
+		PartyID      string `json:"party_id"`
+		CountryCode  string `json:"country_code"`
+		Role, Status string
+		LastUpdated  string `json:"last_updated"`
+	}
+	list := func(query string) ([]info, http.Header) {
+		resp := get(h, t, "/ocpi/2.2.1/hubclientinfo"+query, me.TokenC)
+		wantHTTP(t, "GET hubclientinfo"+query, resp, 200, 1000)
+		var answer struct{ Data []info }
+		if err := json.Unmarshal([]byte(resp.Body), &answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer.Data, resp.Header
+	}
+	all, header := list("")
+	var got []string
+	for _, i := range all {
+		got = append(got, i.CountryCode+i.PartyID+" "+i.Role+" "+i.Status)
+	}
+	want := "[DEONE EMSP CONNECTED DEONE NSP CONNECTED FRTWO EMSP PLANNED]"
+	if fmt.Sprint(got) != want || header.Get("X-Total-Count") != "3" || header.Get("Link") != "" || header.Get("X-Limit") != "100" {
+		t.Errorf("got %v %v, want %s", got, header, want)
+	}
+	if header.Get("OCPI-from-party-id") != "" {
+		t.Error("R1: a configuration module has no routing headers")
+	}
+	page, header := list("?limit=2")
+	if len(page) != 2 || header.Get("Link") != `<http://hub.test/ocpi/2.2.1/hubclientinfo?limit=2&offset=2>; rel="next"` {
+		t.Errorf("a page of %d, Link %s", len(page), header.Get("Link"))
+	}
+	if page, header = list("?limit=2&offset=2"); len(page) != 1 || header.Get("Link") != "" {
+		t.Errorf("the last page: %v, Link %s", page, header.Get("Link"))
+	}
+	if since, _ := list("?date_from=" + all[2].LastUpdated); len(since) != 1 || since[0].PartyID != "TWO" {
+		t.Errorf("date_from is inclusive: %v", since)
+	}
+	if until, _ := list("?date_to=" + all[2].LastUpdated); len(until) != 2 {
+		t.Errorf("date_to is exclusive: %v", until)
+	}
+	for _, query := range []string{"?offset=-1", "?limit=x", "?date_from=yesterday", "?date_to=2026-01-01T00:00:00%2B01:00"} {
+		wantHTTP(t, query, get(h, t, "/ocpi/2.2.1/hubclientinfo"+query, me.TokenC), 200, 2001)
+	}
+}
