@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -143,4 +144,91 @@ func TestClientInfo_ListsTheOthersInPages(t *testing.T) {
 	for _, query := range []string{"?offset=-1", "?limit=x", "?date_from=yesterday", "?date_to=2026-01-01T00:00:00%2B01:00"} {
 		wantHTTP(t, query, get(h, t, "/ocpi/2.2.1/hubclientinfo"+query, me.TokenC), 200, 2001)
 	}
+}
+
+func TestQuirk_DetailsForPeersThatLookForMoreOrLess(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	if body := get(h, t, "/ocpi/2.2.1", p.TokenA).Body; strings.Count(body, `"identifier":"credentials"`) != 1 {
+		t.Errorf("V2: credentials stand once: %s", body)
+	}
+	quirk(t, h, p, map[string]any{"credentials_twice": true, "hide_modules": []string{"hubclientinfo", "cdrs"}})
+	body := get(h, t, "/ocpi/2.2.1", p.TokenA).Body
+	if !strings.Contains(body, `{"identifier":"credentials","role":"RECEIVER","url":"http://hub.test/ocpi/2.2.1/credentials"}`) ||
+		!strings.Contains(body, `{"identifier":"credentials","role":"SENDER"`) {
+		t.Errorf("credentials do not stand twice: %s", body)
+	}
+	if strings.Contains(body, "hubclientinfo") || strings.Contains(body, "cdrs") || !strings.Contains(body, "locations") {
+		t.Errorf("hidden modules: %s", body)
+	}
+}
+
+func TestQuirk_ASlashIsTheOnlyRedirectThatIsFollowed(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	var targets []string
+	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		targets = append(targets, r.RequestURI)
+		if r.URL.Path == "/receiver/cdrs" {
+			// Behind a TLS proxy it writes a host that is not its own.
+			w.Header().Set("Location", "http://elsewhere.test/receiver/cdrs/")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return true
+		}
+		return false
+	}
+	for range 2 {
+		got := msp.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/cdrs?x=1", To: "NL/CPA", Body: "{}"})
+		wantHTTP(t, "POST to a peer that wants a slash", got, 200, 1000)
+	}
+	if want := "[/receiver/cdrs?x=1 /receiver/cdrs/?x=1 /receiver/cdrs/?x=1]"; fmt.Sprint(targets) != want {
+		t.Errorf("asked %v, want %s", targets, want)
+	}
+}
+
+func TestQuirk_ATokenFormIsAlsoRefusedWithoutA401(t *testing.T) {
+	t.Parallel()
+	for name, refusal := range map[string]struct {
+		status int
+		body   string
+	}{
+		"HTTP 400":      {400, "Bad Request"},
+		"HTTP 403":      {403, ""},
+		"an OCPI error": {200, `{"status_code":2001,"status_message":"Invalid token","timestamp":"2026-01-01T00:00:00Z"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := hubtest.Start(t)
+			p := h.NewPlatform("cpo", "NL/CPA:CPO")
+			p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Header.Get("Authorization") == "Token "+p.TokenB {
+					r.Header.Set("Authorization", "Token "+base64.StdEncoding.EncodeToString([]byte(p.TokenB)))
+					return false
+				}
+				w.WriteHeader(refusal.status)
+				fmt.Fprint(w, refusal.body)
+				return true
+			}
+			wantHTTP(t, "POST credentials", p.Credentials("POST", p.TokenA, nil), 200, 1000)
+			if _, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil); shown["quirks"].(map[string]any)["token_form"] != "plain" {
+				t.Errorf("learned %v", shown["quirks"])
+			}
+		})
+	}
+}
+
+func TestC3_ThePeersOwnReasonIsPassedOnWithoutTokens(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(500)
+		fmt.Fprintf(w, `{"status_code":3000,"status_message":"no such user: %s or %s"}`, r.Header.Get("Authorization"), p.TokenB)
+		return true
+	}
+	got := p.Credentials("POST", p.TokenA, nil)
+	wantHTTP(t, "POST credentials", got, 200, 3001)
+	wantMessage(t, got, "HTTP 500, saying \"no such user: Token [redacted] or [redacted]\"")
 }

@@ -24,10 +24,13 @@ type discovery struct {
 type handshake struct {
 	client  *peer.Client
 	timeout time.Duration
+	// token is the one that the peer reads; offer the one that the hub sends it
+	// in a credentials object.
+	token, offer ocpi.CredentialsToken
 }
 
 func (r *Registrar) handshake(token ocpi.CredentialsToken, form ocpi.TokenForm) *handshake {
-	return &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout}
+	return &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout, token: token}
 }
 
 // discover fetches versions and details. choose picks the version from the
@@ -153,11 +156,34 @@ func (h *handshake) get(ctx context.Context, url string, data any) error {
 	if err != nil {
 		return err
 	}
-	defer answer.Release()
-	if err := decodeData(answer, data); err != nil {
+	defer func() { answer.Release() }()
+	if refusesToken(answer) {
+		// Not every peer says 401 to a token in a form that it cannot read.
+		form := h.client.Form()
+		h.client.SetToken(h.token, form.Other())
+		other, err := h.call(ctx, "GET", url, nil)
+		if err != nil {
+			return err
+		}
+		if refusesToken(other) {
+			other.Release()
+			h.client.SetToken(h.token, form)
+		} else {
+			answer.Release()
+			answer = other
+		}
+	}
+	if err := h.decode(answer, data); err != nil {
 		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", shown(url), err)
 	}
 	return nil
+}
+
+// refusesToken tells the answers, besides 401, with which real peers refuse a
+// token that is written in the other form.
+func refusesToken(answer *peer.Answer) bool {
+	status, ok := ocpi.ScanEnvelope(answer.Body())
+	return answer.Status() == 400 || answer.Status() == 403 || ok && status/1000 == 2 && answer.Status() != 401
 }
 
 // shown is a peer's URL as it may stand in errors and logs: a query could hold
@@ -194,15 +220,15 @@ type callError struct {
 func (e *callError) Error() string   { return e.refusal.Error() }
 func (e *callError) Unwrap() []error { return []error{e.refusal, e.cause} }
 
-// decodeData checks a peer's answer and reads its data. Real peers wrap a
-// single object in an array, or a list of one in nothing: both are read.
-func decodeData(answer *peer.Answer, data any) error {
+// decode checks a peer's answer and reads its data. Real peers wrap a single
+// object in an array, or a list of one in nothing: both are read.
+func (h *handshake) decode(answer *peer.Answer, data any) error {
 	if s := answer.Status(); s == 401 {
 		return fmt.Errorf("HTTP 401: the credentials token is refused, both Base64 encoded and plain")
 	} else if s/100 == 3 {
 		return fmt.Errorf("HTTP %d: redirects are not followed, since a token must not travel to another URL", s)
 	} else if s/100 != 2 {
-		return fmt.Errorf("HTTP %d", s)
+		return fmt.Errorf("HTTP %d%s", s, h.reason(answer))
 	}
 	if answer.Encoded() {
 		return fmt.Errorf("the body has a Content-Encoding that was not asked for")
@@ -215,7 +241,7 @@ func decodeData(answer *peer.Answer, data any) error {
 		return fmt.Errorf("the body is not an OCPI response: a JSON object with status_code and data")
 	}
 	if status/1000 != 1 {
-		return fmt.Errorf("OCPI status_code %d", status)
+		return fmt.Errorf("OCPI status_code %d%s", status, h.reason(answer))
 	}
 	if data == nil {
 		return nil
@@ -224,6 +250,29 @@ func decodeData(answer *peer.Answer, data any) error {
 		return fmt.Errorf("field data: %v", err)
 	}
 	return nil
+}
+
+// reason is the peer's own status_message, for whoever has to mend it: at most
+// 200 characters, and without the tokens of this handshake.
+func (h *handshake) reason(answer *peer.Answer) string {
+	var envelope struct {
+		Message string `json:"status_message"`
+	}
+	if json.Unmarshal(answer.Body(), &envelope) != nil || envelope.Message == "" {
+		return ""
+	}
+	message := envelope.Message
+	for _, token := range []ocpi.CredentialsToken{h.token, h.offer} {
+		if token.IsZero() {
+			continue
+		}
+		_, encoded, _ := strings.Cut(token.Authorization(ocpi.TokenBase64), " ")
+		message = strings.NewReplacer(token.Reveal(), "[redacted]", encoded, "[redacted]").Replace(message)
+	}
+	if runes := []rune(message); len(runes) > 200 {
+		message = string(runes[:200]) + "…"
+	}
+	return fmt.Sprintf(", saying %q", message)
 }
 
 func decodeLeniently(raw json.RawMessage, data any) error {

@@ -2,6 +2,7 @@ package parties
 
 import (
 	"encoding/json"
+	"slices"
 
 	"busbar/ocpi"
 )
@@ -39,8 +40,9 @@ func (i Identity) Credentials(token ocpi.CredentialsToken, q Quirks) ocpi.Creden
 }
 
 // Details lists the hub's endpoints for a version: both interfaces of every
-// functional module, hubclientinfo as its Sender, credentials once (V2).
-func (i Identity) Details(v ocpi.Version) ocpi.VersionDetails {
+// functional module, hubclientinfo as its Sender, credentials once (V2), unless
+// the platform needs it otherwise.
+func (i Identity) Details(v ocpi.Version, q Quirks) ocpi.VersionDetails {
 	base := i.Base(v)
 	d := ocpi.VersionDetails{Version: v, Endpoints: []ocpi.Endpoint{
 		{Identifier: ocpi.ModuleCredentials, Role: ocpi.Sender, URL: base + "/credentials"},
@@ -51,6 +53,13 @@ func (i Identity) Details(v ocpi.Version) ocpi.VersionDetails {
 			ocpi.Endpoint{Identifier: m, Role: ocpi.Sender, URL: base + "/sender/" + string(m)},
 			ocpi.Endpoint{Identifier: m, Role: ocpi.Receiver, URL: base + "/receiver/" + string(m)})
 	}
+	if q.CredentialsTwice {
+		d.Endpoints = append(d.Endpoints,
+			ocpi.Endpoint{Identifier: ocpi.ModuleCredentials, Role: ocpi.Receiver, URL: base + "/credentials"})
+	}
+	d.Endpoints = slices.DeleteFunc(d.Endpoints, func(e ocpi.Endpoint) bool {
+		return slices.Contains(q.HideModules, e.Identifier)
+	})
 	return d
 }
 

@@ -78,6 +78,12 @@ type Quirks struct {
 	// SpentTokenReads lets the used-up token A go on reading versions and
 	// details, which some peers do at every PUT.
 	SpentTokenReads bool `json:"spent_token_reads,omitempty"`
+	// CredentialsTwice lists the hub's credentials endpoint with the interface
+	// role RECEIVER besides SENDER: some peers look for nothing else.
+	CredentialsTwice bool `json:"credentials_twice,omitempty"`
+	// HideModules leaves modules out of the version details, for peers that
+	// break on one that they do not know.
+	HideModules []ocpi.ModuleID `json:"hide_modules,omitempty"`
 }
 
 // InboundToken is a token with which the platform calls the hub. Only its hash
@@ -160,6 +166,7 @@ func (p Platform) Clone() Platform {
 	p.Roles = slices.Clone(p.Roles)
 	p.Endpoints = slices.Clone(p.Endpoints)
 	p.Inbound = slices.Clone(p.Inbound)
+	p.Quirks.HideModules = slices.Clone(p.Quirks.HideModules)
 	return p
 }
 

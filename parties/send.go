@@ -206,6 +206,7 @@ func (r *Registrar) exchange(ctx context.Context, talk *handshake, method string
 	if url == "" {
 		return nil, ocpi.Errorf(ocpi.NoMatchingEndpoints, "version details list no credentials endpoint")
 	}
+	talk.offer = own.Token
 	answer, err := talk.call(ctx, method, url, own.JSON())
 	if err != nil && peer.FailureOf(err) == peer.Unreachable {
 		return nil, err
@@ -214,15 +215,15 @@ func (r *Registrar) exchange(ctx context.Context, talk *handshake, method string
 		return nil, errors.Join(err, errAnswerLost)
 	}
 	defer answer.Release()
-	return readCredentials(method+" "+shown(url), answer)
+	return talk.readCredentials(method+" "+shown(url), answer)
 }
 
-func readCredentials(what string, answer *peer.Answer) (*ocpi.Credentials, error) {
+func (h *handshake) readCredentials(what string, answer *peer.Answer) (*ocpi.Credentials, error) {
 	if answer.Status()/100 == 2 && len(answer.Body()) == 0 {
 		return nil, nil
 	}
 	var data json.RawMessage
-	if err := decodeData(answer, &data); err != nil {
+	if err := h.decode(answer, &data); err != nil {
 		return nil, ocpi.Errorf(ocpi.UnusableAPI, "%s: %v", what, err)
 	}
 	creds, err := ocpi.ParseCredentials(data)

@@ -129,6 +129,11 @@ func checkRoles(in []roleJSON, hub ocpi.PartyKey, faults fields) []ocpi.PartyRol
 }
 
 func checkQuirks(q *parties.Quirks, faults fields) {
+	for i, m := range q.HideModules {
+		if m == ocpi.ModuleCredentials || !m.IsStandard() && m != ocpi.ModuleHubClientInfo {
+			faults[fmt.Sprintf("quirks.hide_modules[%d]", i)] = "must be a module that the hub lists, other than credentials"
+		}
+	}
 	if q.TokenForm != "" && q.TokenForm != ocpi.TokenBase64 && q.TokenForm != ocpi.TokenPlain {
 		faults["quirks.token_form"] = "must be base64 or plain"
 	}

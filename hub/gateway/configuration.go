@@ -96,12 +96,12 @@ func version(c *gin.Context) (ocpi.Version, error) {
 	return v, nil
 }
 
-func (g *Gateway) details(c *gin.Context, _ parties.Caller) (ocpi.Response, error) {
+func (g *Gateway) details(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
 	v, err := version(c)
 	if err != nil {
 		return ocpi.Response{}, err
 	}
-	return ocpi.Answered(g.cfg.Registrar.Hub().Details(v)), nil
+	return ocpi.Answered(g.cfg.Registrar.Hub().Details(v, caller.Platform.Quirks)), nil
 }
 
 // credentialsRequest is what the four credentials handlers begin with.

@@ -73,13 +73,41 @@ type Call struct {
 	Headers     []ocpi.Header
 	ContentType string
 	Body        []byte
+
+	// slash is the trailing slash that the peer asked for.
+	slash slash
 }
 
 // Do sends the call and reads the whole answer before the deadline. A call
 // that is refused with 401 is sent once more with the token in the other form,
-// and the form that worked is remembered (field-quirks). The error is always an
-// *Error. Release the answer when its bytes were used.
+// and the form that worked is remembered; one that is sent to the same URL with
+// or without a trailing slash is sent there once (both field-quirks). No other
+// redirect is followed. The error is always an *Error. Release the answer when
+// its bytes were used.
 func (c *Client) Do(ctx context.Context, deadline time.Time, call *Call) (*Answer, error) {
+	answer, err := c.authorized(ctx, deadline, call)
+	if err != nil || answer.Status()/100 != 3 {
+		return answer, err
+	}
+	slash := call.redirectedSlash(answer)
+	if slash == asAdvertised {
+		return answer, nil
+	}
+	again := *call
+	again.slash = slash
+	second, err := c.authorized(ctx, deadline, &again)
+	if err != nil {
+		return answer, nil // the first answer is the better news
+	}
+	answer.Release()
+	if second.Status()/100 != 3 && call.Path == "" {
+		call.Target.slash.Store(int32(slash))
+	}
+	return second, nil
+}
+
+// authorized sends a call, with the token in the other form after a 401.
+func (c *Client) authorized(ctx context.Context, deadline time.Time, call *Call) (*Answer, error) {
 	auth := c.auth.Load()
 	answer, err := c.exchange(ctx, deadline, call, auth.value)
 	if err != nil || answer.Status() != 401 || auth.refused {

@@ -175,7 +175,7 @@ func write(w net.Conn, call *Call, authorization string) error {
 func appendHeader(b []byte, call *Call, authorization string) []byte {
 	b = append(b, call.Method...)
 	b = append(b, ' ')
-	b = call.Target.appendURI(b, call.Path, call.Query)
+	b = call.Target.appendURI(b, call.Path, call.Query, call.end())
 	b = append(b, " HTTP/1.1\r\n"...)
 	b = appendLine(b, "Host", call.Target.host)
 	b = appendLine(b, "User-Agent", "Busbar")

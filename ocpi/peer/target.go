@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"busbar/ocpi"
 )
@@ -18,7 +20,18 @@ type Target struct {
 	// path is escaped and may be empty; query is without the question mark.
 	path, query string
 	raw         string
+	// slash is what the peer asked for at the URL itself, once it has.
+	slash *atomic.Int32
 }
+
+// slash says how a path ends.
+type slash int32
+
+const (
+	asAdvertised slash = 0
+	withSlash    slash = 1
+	withoutSlash slash = -1
+)
 
 // ParseTarget takes an absolute http or https URL.
 func ParseTarget(raw string) (Target, error) {
@@ -31,7 +44,7 @@ func ParseTarget(raw string) (Target, error) {
 	}
 	return Target{
 		tls: u.Scheme == "https", addr: address(u), host: u.Host,
-		path: u.EscapedPath(), query: u.RawQuery, raw: raw,
+		path: u.EscapedPath(), query: u.RawQuery, raw: raw, slash: new(atomic.Int32),
 	}, nil
 }
 
@@ -56,13 +69,14 @@ func (t *Target) URL(path, query string) string {
 	if t.tls {
 		scheme = "https://"
 	}
-	return scheme + t.host + string(t.appendURI(nil, path, query))
+	return scheme + t.host + string(t.appendURI(nil, path, query, asAdvertised))
 }
 
 // appendURI writes the request target. With nothing to add it is the
 // advertised URL, trailing slash and all; otherwise exactly one slash stands at
 // the joint, whatever the peer advertised (M2).
-func (t *Target) appendURI(dst []byte, path, query string) []byte {
+func (t *Target) appendURI(dst []byte, path, query string, end slash) []byte {
+	start := len(dst)
 	switch {
 	case path != "" && path != "/":
 		dst = append(dst, strings.TrimRight(t.path, "/")...)
@@ -74,6 +88,12 @@ func (t *Target) appendURI(dst []byte, path, query string) []byte {
 		dst = append(dst, '/')
 	default:
 		dst = append(dst, t.path...)
+	}
+	switch {
+	case end == withSlash && dst[len(dst)-1] != '/':
+		dst = append(dst, '/')
+	case end == withoutSlash && len(dst)-start > 1:
+		dst = bytes.TrimSuffix(dst, []byte("/"))
 	}
 	separator := byte('?')
 	for _, q := range [...]string{t.query, query} {
@@ -129,4 +149,42 @@ func (t *Target) added(query string) string {
 		return strings.TrimPrefix(rest, "&")
 	}
 	return query
+}
+
+// end is how the path of a call ends.
+func (c *Call) end() slash {
+	if c.slash == asAdvertised && (c.Path == "" || c.Path == "/") {
+		return slash(c.Target.slash.Load())
+	}
+	return c.slash
+}
+
+// redirectedSlash tells whether a redirect asks for nothing but a trailing
+// slash more or less, as several web frameworks do; FastAPI among them. The call
+// may then be repeated at the platform's own host, whatever host the redirect
+// names: no token travels anywhere else.
+func (c *Call) redirectedSlash(a *Answer) slash {
+	switch a.Status() {
+	case 307, 308:
+	case 301, 302:
+		if c.Method != "GET" {
+			return asAdvertised
+		}
+	default:
+		return asAdvertised
+	}
+	to, err := url.Parse(a.Header("Location"))
+	if err != nil {
+		return asAdvertised
+	}
+	asked, _, _ := strings.Cut(string(c.Target.appendURI(nil, c.Path, c.Query, c.end())), "?")
+	switch to.EscapedPath() {
+	case asked + "/":
+		return withSlash
+	case strings.TrimSuffix(asked, "/"):
+		if asked != "/" && strings.HasSuffix(asked, "/") {
+			return withoutSlash
+		}
+	}
+	return asAdvertised
 }

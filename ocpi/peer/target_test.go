@@ -3,6 +3,8 @@ package peer
 import (
 	"strings"
 	"testing"
+
+	"github.com/valyala/fasthttp"
 )
 
 func TestM2_ExactlyOneSlashAtTheJoint(t *testing.T) {
@@ -41,7 +43,7 @@ func TestM2_ExactlyOneSlashAtTheJoint(t *testing.T) {
 		{"http://p/l", "/a\x00\x7f", "", "/l/a%00%7F"},
 	} {
 		to := target(t, tt.endpoint)
-		if got := string(to.appendURI(nil, tt.path, tt.query)); got != tt.is {
+		if got := string(to.appendURI(nil, tt.path, tt.query, asAdvertised)); got != tt.is {
 			t.Errorf("%s with %q and %q is %s, want %s", tt.endpoint, tt.path, tt.query, got, tt.is)
 		}
 		if got := to.URL(tt.path, tt.query); got != "http://p"+tt.is {
@@ -122,6 +124,44 @@ func TestU4_LinksThatLeadElsewhere(t *testing.T) {
 	} {
 		if path, query, ok := target(t, "https://p.example/ocpi/cdrs").Relative(link); ok {
 			t.Errorf("%q is taken for %q and %q", link, path, query)
+		}
+	}
+}
+
+func TestRedirectedSlash(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name           string
+		method, target string
+		path           string
+		status         int
+		location       string
+		want           slash
+	}{
+		{"one more", "POST", "https://x.test/cdrs", "", 307, "/cdrs/", withSlash},
+		{"one more, permanently", "PUT", "https://x.test/a", "/b", 308, "https://x.test/a/b/", withSlash},
+		{"one less", "POST", "https://x.test/cdrs/", "", 307, "/cdrs", withoutSlash},
+		{"the query is not compared", "GET", "https://x.test/cdrs", "", 302, "/cdrs/?a=b", withSlash},
+		{"another host, same path", "POST", "https://x.test/cdrs", "", 307, "http://y.test/cdrs/", withSlash},
+		{"a write, moved", "POST", "https://x.test/cdrs", "", 302, "/cdrs/", asAdvertised},
+		{"see other", "GET", "https://x.test/cdrs", "", 303, "/cdrs/", asAdvertised},
+		{"another path", "GET", "https://x.test/cdrs", "", 307, "/v2/cdrs/", asAdvertised},
+		{"the same path", "GET", "https://x.test/cdrs", "", 307, "/cdrs", asAdvertised},
+		{"the root", "GET", "https://x.test/", "", 307, "", asAdvertised},
+		{"two slashes", "GET", "https://x.test/cdrs", "", 307, "/cdrs//", asAdvertised},
+		{"no URL", "GET", "https://x.test/cdrs", "", 307, "://", asAdvertised},
+		{"nothing", "GET", "https://x.test/cdrs", "", 307, "", asAdvertised},
+	} {
+		target, err := ParseTarget(test.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp := &fasthttp.Response{}
+		resp.SetStatusCode(test.status)
+		resp.Header.Set("Location", test.location)
+		call := &Call{Method: test.method, Target: &target, Path: test.path, Query: "q=1"}
+		if got := call.redirectedSlash(&Answer{resp: resp}); got != test.want {
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
 		}
 	}
 }

@@ -81,6 +81,7 @@ func FullPlatform(country string) parties.Platform {
 	p.Outbound = token
 	p.Quirks = parties.Quirks{
 		TokenForm: ocpi.TokenPlain, RegisterStatus: 201, ExtraRole: ocpi.RoleEMSP, SpentTokenReads: true,
+		CredentialsTwice: true, HideModules: []ocpi.ModuleID{ocpi.ModuleHubClientInfo, ocpi.ModuleCDRs},
 	}
 	p.CreatedAt, p.UpdatedAt, p.LastSeen = at(3), at(4), at(5)
 	return p
