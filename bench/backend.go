@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 
 	"busbar/ocpi"
 )
@@ -31,46 +32,124 @@ type echo struct {
 // backend is every platform behind the contestants: an OCPI platform below
 // each path prefix, without state. It accepts any token.
 type backend struct {
-	addr    string
-	success []byte
+	addr     string
+	success  []byte
+	poller   *poller
+	listener socket
+	wires    map[int32]*wire // by their sockets' descriptors
+}
+
+// newBackend listens; serve ends it.
+func newBackend(how waiting) (*backend, error) {
+	b := &backend{success: response(200, ocpi.Envelope(nil, ocpi.Success, "Success")), wires: make(map[int32]*wire)}
+	var err error
+	if b.listener, b.addr, err = listen(); err != nil {
+		return nil, err
+	}
+	if b.poller, err = newPoller(how.linger()); err == nil {
+		if err = b.poller.add(int(b.listener), int32(b.listener)); err == nil {
+			return b, nil
+		}
+		b.poller.close()
+	}
+	b.listener.Close()
+	return nil, err
 }
 
 // serveBackend is the backend's process. It prints its address and ends when
 // its standard input does, that is, with the process that started it.
-func serveBackend() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func serveBackend(how waiting) error {
+	b, err := newBackend(how)
 	if err != nil {
 		return err
 	}
-	b := &backend{addr: listener.Addr().String()}
-	b.success = response(200, ocpi.Envelope(nil, ocpi.Success, "Success"))
 	fmt.Println(b.addr)
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		listener.Close()
-	}()
+	return b.serve(syscall.Stdin, os.Stdout)
+}
+
+// serve answers all connections' requests until the descriptor control, a
+// pipe, ends. To each line there it answers on out what it has used so far, in
+// nanoseconds.
+func (b *backend) serve(control int, out io.Writer) error {
+	defer b.close()
+	if err := b.poller.add(control, int32(control)); err != nil {
+		return err
+	}
 	for {
-		conn, err := listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		ready, err := b.poller.wait(time.Time{})
+		if err != nil {
+			return err
+		}
+		for _, event := range ready {
+			switch event.Fd {
+			case int32(control):
+				err = b.report(control, out)
+			case int32(b.listener):
+				err = b.accept()
+			default:
+				b.exchange(event.Fd)
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (b *backend) close() {
+	for fd := range b.wires {
+		socket(fd).Close()
+	}
+	b.poller.close()
+	b.listener.Close()
+}
+
+// report answers one line on control.
+func (b *backend) report(control int, out io.Writer) error {
+	if _, err := socket(control).Read(make([]byte, 1)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, int64(b.poller.used()))
+	return err
+}
+
+// accept takes all connections that wait.
+func (b *backend) accept() error {
+	for {
+		s, err := b.listener.accept()
+		if err == syscall.EAGAIN {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		go b.serve(conn)
+		if err := b.poller.add(int(s), int32(s)); err != nil {
+			return err
+		}
+		b.wires[int32(s)] = newWire(s)
 	}
 }
 
-// serve answers one connection's requests until it ends.
-func (b *backend) serve(conn net.Conn) {
-	defer conn.Close()
-	for w := newWire(conn); ; {
+// exchange answers the requests that have arrived on a connection.
+func (b *backend) exchange(fd int32) {
+	for w := b.wires[fd]; ; {
 		head, body, err := w.next()
-		if err != nil {
-			return // the contestant sees it, and its requester fails
-		}
-		if _, err := conn.Write(b.answer(head, body)); err != nil {
+		if err == syscall.EAGAIN {
 			return
+		}
+		if err == nil {
+			_, err = socket(fd).Write(b.answer(head, body))
+		}
+		if err != nil { // the contestant sees it, and its requester fails
+			socket(fd).Close()
+			delete(b.wires, fd)
+			return
+		}
+		if w.empty() {
+			return // without asking the kernel for more
 		}
 	}
 }

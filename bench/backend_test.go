@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 
@@ -48,5 +50,32 @@ func TestBackendPlaysEveryPlatform(t *testing.T) {
 	}
 	if _, data := ask("GET /p3/ocpi/2.2.1 HTTP/1.1"); strings.Contains(string(data), "hubclientinfo") {
 		t.Error("a platform is a Receiver of hubclientinfo")
+	}
+}
+
+func TestBackendServesConnectionsAndTellsWhatItUsed(t *testing.T) {
+	t.Parallel()
+	for _, how := range []waiting{polling, blocking} {
+		b, err := newBackend(how)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, out := io.Pipe()
+		p := &platforms{process: &process{in: serving(t, b, out)}, lines: bufio.NewReader(lines)}
+		before, err := p.used()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := known(t)
+		for range 3 {
+			r := newRequest(putLocation(), b.addr, f.target("").Callers[0], f[0].Parties[0])
+			head, _, err := exchangeOnce(b.addr, r, f[1].Parties[0])
+			if err != nil || statusOf(head) != 200 {
+				t.Fatalf("%s: %q, %v", how, head, err)
+			}
+		}
+		if after, err := p.used(); err != nil || after <= before {
+			t.Errorf("%s: used %v, then %v, %v: want more", how, before, after, err)
+		}
 	}
 }

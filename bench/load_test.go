@@ -5,7 +5,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net"
+	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,24 +14,37 @@ import (
 	"busbar/ocpi"
 )
 
-// answering listens and answers every request on every connection the same.
+// answering is the address of a backend that gives every request the same
+// answer.
 func answering(t *testing.T, answer []byte) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	b, err := newBackend(blocking)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go (&backend{success: answer}).serve(conn)
+	b.success = answer
+	serving(t, b, io.Discard)
+	return b.addr
+}
+
+// serving runs the backend until the test ends, and returns its control.
+func serving(t *testing.T, b *backend, out io.Writer) *os.File {
+	t.Helper()
+	control, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error)
+	fd := int(control.Fd())
+	go func() { served <- b.serve(fd, out) }()
+	t.Cleanup(func() {
+		end.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
 		}
-	}()
-	return listener.Addr().String()
+		control.Close()
+	})
+	return end
 }
 
 func TestLoadGenerator(t *testing.T) {
@@ -38,12 +52,14 @@ func TestLoadGenerator(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		answer []byte
+		how    waiting
 		want   string // part of the error; empty: none
 	}{
-		{"1000", response(200, []byte(`{"status_code" : 1000}`)), ""},
-		{"an OCPI error", response(200, ocpi.Envelope(nil, ocpi.ConnectionProblem, "gone")), "not a 1000"},
-		{"an HTTP error", response(502, ocpi.Envelope(nil, ocpi.Success, "")), "not a 1000"},
-		{"no envelope", response(200, []byte("ok")), "not a 1000"},
+		{"1000", response(200, []byte(`{"status_code" : 1000}`)), blocking, ""},
+		{"1000 to one that polls", response(200, []byte(`{"status_code" : 1000}`)), polling, ""},
+		{"an OCPI error", response(200, ocpi.Envelope(nil, ocpi.ConnectionProblem, "gone")), blocking, "not a 1000"},
+		{"an HTTP error", response(502, ocpi.Envelope(nil, ocpi.Success, "")), polling, "not a 1000"},
+		{"no envelope", response(200, []byte("ok")), blocking, "not a 1000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +76,7 @@ func TestLoadGenerator(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := serveLoad(&in, &out); err != nil {
+			if err := serveLoad(&in, &out, c.how); err != nil {
 				t.Fatal(err)
 			}
 			var opened, slice loadResult
@@ -88,21 +104,41 @@ func TestConnectionsTourAllReceivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := f.target(answering(t, response(200, ocpi.Envelope(nil, ocpi.Success, ""))))
-	conns, err := openConnections(loadOpen{Target: target, Connections: 5, Work: putLocation().Name})
+	c, err := openCrowd(loadOpen{Target: target, Connections: 5, Work: putLocation().Name}, blocking)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer c.close()
 	reached := make(map[string]bool)
-	for _, c := range conns {
-		defer c.wire.conn.Close()
-		for range len(target.Receivers) / len(conns) {
-			if err := c.exchange(); err != nil {
-				t.Fatal(err)
-			}
-			reached[headerOf(c.request.bytes, ocpi.HeaderToCountryCode)+headerOf(c.request.bytes, ocpi.HeaderToPartyID)] = true
+	for range len(target.Receivers) / len(c.conns) {
+		if err := c.exchange(time.Now()); err != nil { // one request on each
+			t.Fatal(err)
+		}
+		for _, conn := range c.conns {
+			reached[headerOf(conn.request.bytes, ocpi.HeaderToCountryCode)+headerOf(conn.request.bytes, ocpi.HeaderToPartyID)] = true
 		}
 	}
 	if len(reached) != len(target.Receivers) {
 		t.Errorf("%d receivers reached, want %d", len(reached), len(target.Receivers))
+	}
+}
+
+func TestSliceOfAContestantThatEnds(t *testing.T) {
+	t.Parallel()
+	listener, addr, err := listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := openCrowd(loadOpen{Target: known(t).target(addr), Connections: 2, Work: patchEVSE().Name}, polling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	listener.Close()
+	if _, err := c.slice(time.Millisecond); err == nil {
+		t.Error("a slice without answers counts")
+	}
+	if _, err := (*crowd)(nil).slice(time.Millisecond); err == nil {
+		t.Error("a slice without connections counts")
 	}
 }

@@ -2,12 +2,7 @@
 
 package main
 
-import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"time"
-)
+import "encoding/json"
 
 // loader is the running load generator, as the run sees it.
 type loader struct {
@@ -16,12 +11,8 @@ type loader struct {
 	results  *json.Decoder
 }
 
-func startLoader(dir, cores string) (*loader, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p, err := start(processConfig{Name: "load", Cores: cores, Dir: dir, Piped: true, Env: []string{"GOMAXPROCS=1"}, Argv: []string{self, loadRole}})
+func startLoader(dir, cores string, how waiting) (*loader, error) {
+	p, err := startPartner(loadRole, dir, cores, how)
 	if err != nil {
 		return nil, err
 	}
@@ -41,16 +32,6 @@ func (l *loader) do(c loadCommand) (loadResult, error) {
 		return result, wrongAnswer{c.Contestant + ": " + result.Error}
 	}
 	return result, nil
-}
-
-// lost explains why the load generator does not answer.
-func (l *loader) lost(err error) error {
-	select {
-	case <-l.done:
-		return l.ended()
-	case <-time.After(time.Second):
-		return fmt.Errorf("load generator: %w", err)
-	}
 }
 
 // wrongAnswer says that a contestant did not do its work: the phase counts for

@@ -31,8 +31,11 @@ func layout(allowed []int) cores {
 	return c
 }
 
+// pinned tells that the load generator and the backend have cores of their own.
+func (c cores) pinned() bool { return c.Contestant != "" }
+
 func (c cores) String() string {
-	if c.Contestant == "" {
+	if !c.pinned() {
 		return "all share the cores; only ratios of CPU mean anything"
 	}
 	return fmt.Sprintf("load generator on core %s, backend on %s, contestants on %s", c.Load, c.Backend, c.Contestant)
@@ -76,9 +79,10 @@ func parseCoreList(list string) ([]int, error) {
 }
 
 // machineLines describe where the figures come from, and of what.
-func machineLines(c cores, busbar string) []string {
+func machineLines(c cores, how waiting, busbar string) []string {
 	return []string{
 		fmt.Sprintf("%s, %d cores; %s", cpuModel(), c.Count, c),
+		how.String(),
 		"Linux " + firstLine("uname", "-r") + ", " + runtime.Version(),
 		firstLine("nginx", "-v"),
 		firstLine("haproxy", "-v"),

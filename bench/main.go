@@ -23,7 +23,8 @@ const (
 )
 
 func main() {
-	// Programs that are started from here end with this thread: see start.
+	// Programs that are started from here end with this thread: see start. The
+	// partners wait on it: see poller.
 	runtime.LockOSThread()
 	if err := dispatch(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -36,10 +37,10 @@ func main() {
 
 func dispatch(args []string) error {
 	switch {
-	case len(args) == 1 && args[0] == loadRole:
-		return serveLoad(os.Stdin, os.Stdout)
-	case len(args) == 1 && args[0] == backendRole:
-		return serveBackend()
+	case len(args) == 2 && args[0] == loadRole:
+		return serveLoad(os.Stdin, os.Stdout, waiting(args[1]))
+	case len(args) == 2 && args[0] == backendRole:
+		return serveBackend(waiting(args[1]))
 	}
 	opts, err := parseOptions(args, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -60,9 +61,11 @@ var errUsage = errors.New("wrong usage")
 
 // options are what the flags say.
 type options struct {
-	Plan               plan
-	Busbar             string
-	Marks              []mark
+	Plan   plan
+	Busbar string
+	Marks  []mark
+	// Partners is empty when the cores are to decide.
+	Partners           waiting
 	Parties, Platforms int
 	// Few and Many are the parties of the two hubs of P9.
 	Few, Many int
@@ -84,6 +87,7 @@ func parseOptions(args []string, terminal io.Writer) (options, error) {
 	flags.DurationVar(&o.Plan.Slice, "slice", 350*time.Millisecond, "load on one contestant in one round")
 	flags.IntVar(&o.Plan.Connections, "connections", 64, "connections to each contestant")
 	flags.IntVar(&o.Plan.Attempts, "attempts", 3, "runs of a phase until it counts")
+	partners := flags.String("partners", "", "how load generator and backend wait: poll or block (default: poll where each has a core)")
 	flags.IntVar(&o.Parties, "parties", 1000, "parties of P1 and P2")
 	flags.IntVar(&o.Platforms, "platforms", 50, "platforms that they are spread over")
 	flags.IntVar(&o.Few, "few", 100, "parties of the small hub of P9")
@@ -101,6 +105,9 @@ func parseOptions(args []string, terminal io.Writer) (options, error) {
 		return o, errors.New("-rounds, -connections and -attempts must be positive, -slice at least 50ms")
 	}
 	var err error
+	if o.Partners, err = parseWaiting(*partners); err != nil {
+		return o, err
+	}
 	o.Marks, err = chosenMarks(*list)
 	return o, err
 }
@@ -128,7 +135,7 @@ func run(ctx context.Context, opts options) error {
 		}
 		found.add(more)
 	}
-	text := found.markdown(time.Now(), append(machineLines(s.cores, opts.Busbar),
+	text := found.markdown(time.Now(), append(machineLines(s.cores, s.waiting, opts.Busbar),
 		fmt.Sprintf("%d rounds of slices of %v, %d connections, %d parties on %d platforms, seed %d",
 			opts.Plan.Rounds, opts.Plan.Slice, opts.Plan.Connections, opts.Parties, opts.Platforms, opts.Seed)))
 	fmt.Print(text)

@@ -27,9 +27,9 @@ type sample struct {
 	// CPU is the contestant's in the whole round, its own slice and the
 	// others'.
 	CPU time.Duration
-	// Elapsed is the length of its slice; LoadCPU and BackendCPU are what the
-	// other two used in it.
-	Elapsed, LoadCPU, BackendCPU time.Duration
+	// Elapsed is the length of its slice; Load and Backend are what the other
+	// two used in it: see poller.used.
+	Elapsed, Load, Backend time.Duration
 }
 
 // cpuPerRequest is in microseconds.
@@ -51,7 +51,7 @@ type phase struct {
 	// fit to compare.
 	Control [2]string
 	Loader  *loader
-	Backend *process
+	Backend *platforms
 	Plan    plan
 	Random  *rand.Rand
 }
@@ -166,9 +166,7 @@ func (p *phase) round(ctx context.Context) (round, error) {
 
 // slice loads one contestant and lets it settle.
 func (p *phase) slice(c *contestant) (sample, error) {
-	proc := proc{os.DirFS("/proc")}
-	backend := []int{p.Backend.cmd.Process.Pid}
-	before, err := proc.cpu(backend)
+	before, err := p.Backend.used()
 	if err != nil {
 		return sample{}, err
 	}
@@ -177,11 +175,11 @@ func (p *phase) slice(c *contestant) (sample, error) {
 		return sample{}, err
 	}
 	time.Sleep(settle)
-	after, err := proc.cpu(backend)
+	after, err := p.Backend.used()
 	if err != nil {
 		return sample{}, err
 	}
-	return sample{Requests: result.Requests, Elapsed: result.Elapsed, LoadCPU: result.CPU, BackendCPU: after - before}, nil
+	return sample{Requests: result.Requests, Elapsed: result.Elapsed, Load: result.Used, Backend: after - before}, nil
 }
 
 // cpu is what each contestant has used so far.

@@ -70,8 +70,8 @@ type absolute struct {
 	Mark, Work, Contestant string
 	CPUPerRequest          float64 // µs
 	Rate                   float64 // requests per second
-	// LoadBusy and BackendBusy are the shares of a core that the load
-	// generator and the backend used: near 1 they, and not the contestant,
+	// LoadBusy and BackendBusy are the shares of the time in which the load
+	// generator and the backend worked: near 1 they, and not the contestant,
 	// bound the rate.
 	LoadBusy, BackendBusy float64
 }
@@ -90,8 +90,8 @@ func absolutes(m mark, rounds []round) []absolute {
 		all = append(all, absolute{
 			Mark: m.ID, Work: m.Work.Name, Contestant: name,
 			CPUPerRequest: median(sample.cpuPerRequest), Rate: median(sample.rate),
-			LoadBusy:    median(func(s sample) float64 { return float64(s.LoadCPU) / float64(s.Elapsed) }),
-			BackendBusy: median(func(s sample) float64 { return float64(s.BackendCPU) / float64(s.Elapsed) }),
+			LoadBusy:    median(func(s sample) float64 { return float64(s.Load) / float64(s.Elapsed) }),
+			BackendBusy: median(func(s sample) float64 { return float64(s.Backend) / float64(s.Elapsed) }),
 		})
 	}
 	return all

@@ -57,14 +57,14 @@ func TestReport(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	o, err := parseOptions([]string{"-marks", "p9,P1", "-rounds", "7", "-o", "x.md"}, io.Discard)
+	o, err := parseOptions([]string{"-marks", "p9,P1", "-rounds", "7", "-o", "x.md", "-partners", "block"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(o.Marks) != 2 || o.Marks[0].ID != "P9" || o.Marks[1].ID != "P1" || o.Plan.Rounds != 7 || o.Output != "x.md" {
+	if len(o.Marks) != 2 || o.Marks[0].ID != "P9" || o.Marks[1].ID != "P1" || o.Plan.Rounds != 7 || o.Output != "x.md" || o.Partners != blocking {
 		t.Errorf("options %+v", o)
 	}
-	for _, bad := range []string{"-marks=P77", "-rounds=0", "-slice=1ms", "more", "-nonsense"} {
+	for _, bad := range []string{"-marks=P77", "-rounds=0", "-slice=1ms", "more", "-nonsense", "-partners=sleep"} {
 		if _, err := parseOptions(strings.Fields(bad), io.Discard); err == nil {
 			t.Errorf("%s passes", bad)
 		}

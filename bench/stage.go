@@ -3,12 +3,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
 )
 
 // stage is the load generator, the backend and whatever contestants are up.
@@ -16,9 +14,9 @@ type stage struct {
 	opts    options
 	dir     string
 	cores   cores
+	waiting waiting
 	loader  *loader
-	backend *process
-	addr    string // the backend's
+	backend *platforms
 	random  *rand.Rand
 	closers []func()
 }
@@ -32,39 +30,32 @@ func openStage(ctx context.Context, opts options) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	cores := layout(allowed)
+	how, err := opts.Partners.on(cores)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "busbar-bench-")
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{opts: opts, dir: dir, cores: layout(allowed), random: rand.New(rand.NewPCG(opts.Seed, 0))}
+	s := &stage{opts: opts, dir: dir, cores: cores, waiting: how, random: rand.New(rand.NewPCG(opts.Seed, 0))}
 	s.closers = append(s.closers, func() { os.RemoveAll(dir) })
-	if err := s.startHelpers(); err != nil {
+	if err := s.startPartners(); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// startHelpers starts the backend and the load generator.
-func (s *stage) startHelpers() error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	s.backend, err = start(processConfig{
-		Name: "backend", Cores: s.cores.Backend, Dir: s.dir, Piped: true,
-		Env: []string{"GOMAXPROCS=1"}, Argv: []string{self, backendRole},
-	})
-	if err != nil {
+// startPartners starts the backend and the load generator.
+func (s *stage) startPartners() error {
+	var err error
+	if s.backend, err = startPlatforms(s.dir, s.cores.Backend, s.waiting); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.backend.stop)
-	line, err := bufio.NewReader(s.backend.out).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("backend: %w", err)
-	}
-	s.addr = strings.TrimSpace(line)
-	if s.loader, err = startLoader(s.dir, s.cores.Load); err != nil {
+	if s.loader, err = startLoader(s.dir, s.cores.Load, s.waiting); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.loader.stop)
@@ -98,13 +89,13 @@ func (s *stage) haproxy(ctx context.Context, name string, f field) (*contestant,
 }
 
 func (s *stage) proxy(name string, f field) proxyConfig {
-	return proxyConfig{Name: name, Dir: s.dir, Cores: s.cores.Contestant, Field: f, Backend: s.addr}
+	return proxyConfig{Name: name, Dir: s.dir, Cores: s.cores.Contestant, Field: f, Backend: s.backend.addr}
 }
 
 // hub starts a Busbar and registers the field.
 func (s *stage) hub(ctx context.Context, name string, f field) (*contestant, error) {
 	return s.add(startHub(ctx, hubConfig{
-		Name: name, Dir: s.dir, Cores: s.cores.Contestant, Binary: s.opts.Busbar, Field: f, Backend: s.addr,
+		Name: name, Dir: s.dir, Cores: s.cores.Contestant, Binary: s.opts.Busbar, Field: f, Backend: s.backend.addr,
 	}))
 }
 

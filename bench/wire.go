@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 )
 
@@ -18,16 +17,17 @@ const maxMessage = 4 << 20
 // alike, for a fraction of what net/http costs: neither the load generator nor
 // the backend may become what is measured.
 type wire struct {
-	conn       net.Conn
+	from       io.Reader
 	buf        []byte
 	start, end int
 }
 
-func newWire(conn net.Conn) *wire { return &wire{conn: conn, buf: make([]byte, 8<<10)} }
+func newWire(from io.Reader) *wire { return &wire{from: from, buf: make([]byte, 8<<10)} }
 
 // next reads one message. head is everything up to the empty line, without
 // it. Both slices are valid until the next call. A connection that ends
-// between two messages is io.EOF.
+// between two messages is io.EOF. After syscall.EAGAIN from the connection the
+// call can be made again: nothing that has arrived is lost.
 func (w *wire) next() (head, body []byte, err error) {
 	if w.start == w.end {
 		w.start, w.end = 0, 0
@@ -60,6 +60,9 @@ func (w *wire) next() (head, body []byte, err error) {
 	w.start += total
 	return message[:headLen], message[headLen+4:], nil
 }
+
+// empty tells that all that was read has been returned.
+func (w *wire) empty() bool { return w.start == w.end }
 
 // nextChunked reads the body behind the head that stands in the buffer.
 func (w *wire) nextChunked(headLen int) (head, body []byte, err error) {
@@ -126,7 +129,7 @@ func (w *wire) fill() error {
 			return fmt.Errorf("a message is longer than %d bytes", maxMessage)
 		}
 	}
-	n, err := w.conn.Read(w.buf[w.end:])
+	n, err := w.from.Read(w.buf[w.end:])
 	w.end += n
 	if n > 0 {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 )
@@ -51,6 +52,36 @@ func TestWireReadsMessages(t *testing.T) {
 		}
 		if _, _, err := w.next(); err != io.EOF {
 			t.Errorf("%s: after the last message %v, want EOF", name, err)
+		}
+	}
+}
+
+// pausing says syscall.EAGAIN before every byte, as a socket that has nothing
+// yet.
+type pausing struct {
+	from io.Reader
+	due  bool
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	if p.due = !p.due; p.due {
+		return 0, syscall.EAGAIN
+	}
+	return p.from.Read(b[:1])
+}
+
+func TestWireGoesOnAfterAPause(t *testing.T) {
+	t.Parallel()
+	text := "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":1}" +
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n"
+	w := newWire(&pausing{from: strings.NewReader(text)})
+	for _, want := range []string{`{"a":1}`, "abcde"} {
+		_, got, err := w.next()
+		for err == syscall.EAGAIN {
+			_, got, err = w.next()
+		}
+		if err != nil || string(got) != want || !w.empty() {
+			t.Fatalf("message is %q, %v, want %q and nothing behind it", got, err, want)
 		}
 	}
 }
