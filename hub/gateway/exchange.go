@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/valyala/fasthttp"
 
 	"busbar/ocpi"
@@ -177,14 +178,27 @@ func (x *exchange) length() int64 {
 // Header, WriteHeader and Write implement http.ResponseWriter.
 func (x *exchange) Header() http.Header { return x.answer }
 
-func (x *exchange) WriteHeader(status int) {
+// begun tells whether the answer was begun already, and begins it.
+func (x *exchange) begun(status int) bool {
 	if x.written {
-		return
+		return true
 	}
 	x.written = true
 	x.c.SetStatusCode(status)
+	x.c.Response.Header.DisableNormalizing() // the specification's spelling stays
+	return false
+}
+
+// underneath is the exchange that gin writes to.
+func underneath(c *gin.Context) *exchange {
+	return c.Writer.(interface{ Unwrap() http.ResponseWriter }).Unwrap().(*exchange)
+}
+
+func (x *exchange) WriteHeader(status int) {
+	if x.begun(status) {
+		return
+	}
 	header := &x.c.Response.Header
-	header.DisableNormalizing() // the specification's spelling stays
 	for name, values := range x.answer {
 		switch name {
 		case "Content-Length": // of the body that is written

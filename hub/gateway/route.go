@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -42,7 +40,7 @@ func (g *Gateway) route(c *gin.Context) {
 		Path: where.path, Query: where.query, RequestID: ids.requestID, CorrelationID: ids.correlationID,
 	}
 	reply := g.carry(c, caller, &req, where.malformed, buf, now)
-	writeReply(c.Writer, ids, &reply)
+	writeReply(c, ids, &reply)
 	reply.Release()
 	if cap(*buf) <= largestPooled {
 		bodies.Put(buf)
@@ -72,31 +70,25 @@ func (g *Gateway) carry(c *gin.Context, caller parties.Caller, req *ocpi.Request
 	return g.cfg.Router.Route(c.Request.Context(), caller.Entry, req, now)
 }
 
-// writeReply writes a routed answer. Header names keep the specification's
-// spelling, so they are put into the map as they are.
-func writeReply(w http.ResponseWriter, ids envelope, reply *routing.Reply) {
-	values := [...]string{
-		ids.requestID, ids.correlationID,
-		reply.From.CountryCode, reply.From.PartyID, reply.To.CountryCode, reply.To.PartyID,
-		"application/json", strconv.Itoa(len(reply.Body)),
-	}
-	header := w.Header()
-	set := func(name string, i int) {
-		if values[i] != "" {
-			header[name] = values[i : i+1 : i+1]
+// writeReply writes a routed answer, past the header map that gin and net/http
+// would want it in. Names keep the specification's spelling.
+func writeReply(c *gin.Context, ids envelope, reply *routing.Reply) {
+	c.Status(reply.HTTP) // for whoever asks gin later
+	x := underneath(c)
+	x.begun(reply.HTTP)
+	header := &x.c.Response.Header
+	header.SetContentType("application/json")
+	for _, h := range [...]ocpi.Header{
+		{Name: ocpi.HeaderRequestID, Value: ids.requestID}, {Name: ocpi.HeaderCorrelationID, Value: ids.correlationID},
+		{Name: ocpi.HeaderFromCountryCode, Value: reply.From.CountryCode}, {Name: ocpi.HeaderFromPartyID, Value: reply.From.PartyID},
+		{Name: ocpi.HeaderToCountryCode, Value: reply.To.CountryCode}, {Name: ocpi.HeaderToPartyID, Value: reply.To.PartyID},
+	} {
+		if h.Value != "" {
+			header.Add(h.Name, h.Value)
 		}
 	}
-	set(ocpi.HeaderRequestID, 0)
-	set(ocpi.HeaderCorrelationID, 1)
-	set(ocpi.HeaderFromCountryCode, 2)
-	set(ocpi.HeaderFromPartyID, 3)
-	set(ocpi.HeaderToCountryCode, 4)
-	set(ocpi.HeaderToPartyID, 5)
-	set("Content-Type", 6)
-	set("Content-Length", 7)
 	for _, h := range reply.Headers {
-		header[h.Name] = []string{h.Value}
+		header.Add(h.Name, h.Value)
 	}
-	w.WriteHeader(reply.HTTP)
-	_, _ = w.Write(reply.Body) // a requester that went away is seen by its context
+	x.c.Response.SetBody(reply.Body) // a requester that went away is seen by its context
 }

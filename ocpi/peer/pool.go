@@ -35,6 +35,8 @@ type conn struct {
 	// readErr is what ended reading, before a parser wrapped it: it tells a
 	// connection that failed from an answer that is nonsense.
 	readErr error
+	// alive looks whether the peer has closed it.
+	alive func() bool
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -49,7 +51,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // call's deadline. The order matters: drained needs a deadline that has passed,
 // and alive one that has not.
 func (c *conn) usable(deadline time.Time) bool {
-	return drained(c.Conn) && c.SetDeadline(deadline) == nil && alive(c.Conn)
+	return drained(c.Conn) && c.SetDeadline(deadline) == nil && c.alive()
 }
 
 // drained tells that TLS holds no decrypted bytes back, where the look at the
@@ -118,7 +120,7 @@ func (p *pool) connect(ctx context.Context, deadline time.Time) (*conn, error) {
 		p.forget()
 		return nil, err
 	}
-	c := &conn{Conn: nc, fresh: true}
+	c := &conn{Conn: nc, fresh: true, alive: looker(nc)}
 	if err := c.SetDeadline(deadline); err != nil {
 		p.discard(c)
 		return nil, err

@@ -31,7 +31,7 @@ func gone(c *Client) {
 		pool.mu.Lock()
 		idle := pool.idle[0]
 		pool.mu.Unlock()
-		if !alive(idle.Conn) {
+		if !idle.alive() {
 			return
 		}
 		runtime.Gosched()
