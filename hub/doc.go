@@ -11,7 +11,12 @@
 // Router.forward gives the leg its own X-Request-ID and calls peer.Client.Do;
 // Router.accept judges the answer, and gateway.writeReply sends it back under
 // the requester's ids. Between arrival and answer nothing is read from a
-// database or from Redis.
+// database or from Redis. Below gin stands fasthttp's server (gateway.Server).
+//
+// Callback. When a command or charging profile has a response_url,
+// Router.leadCallback keeps it in routing.CallbackStore and gives the receiver a
+// short URL of the hub instead; the result that is posted there goes through
+// Gateway.callback and Router.Return to the requester.
 //
 // Handshake. POST credentials with token A goes to parties.Registrar.Register.
 // It fetches the platform's versions and details with token B, then saves the
@@ -36,6 +41,6 @@
 // first, then the OCPI listener finishes what is in flight, then the followers,
 // the stores, and the log's buffer.
 //
-// What house.md draws beyond this (broadcast, catalog, open routing, callbacks)
-// is not built yet; requests that would need it are refused with a reason.
+// Broadcast, the catalog and open routing are not built yet; requests that would
+// need them are refused with a reason.
 package hub

@@ -35,6 +35,7 @@ type Hub struct {
 	log      *logWriter
 	stores   *storage.Stores
 	follower *parties.Follower
+	router   *routing.Router
 
 	ocpi                        *gateway.Server
 	admin                       *http.Server
@@ -98,11 +99,12 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if !cfg.QuietMessages {
 		journals = append([]routing.Journal{newMessageLog(cfg, h.log)}, journals...)
 	}
-	router := routing.NewRouter(routing.RouterConfig{
+	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
+		Callbacks: h.stores.Callbacks, Logger: h.logger,
 	})
 	ocpiGateway := gateway.New(gateway.Config{
-		Directory: directory, Registrar: registrar, Router: router, Logger: h.logger, MaxBody: cfg.MaxBody,
+		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
 	})
 	tls, err := tlsConfig(cfg)
 	if err != nil {
@@ -174,6 +176,7 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h.cancel = cancel
 	h.running.Go(func() { h.follower.Run(background) })
+	h.running.Go(func() { h.router.Run(background) })
 	h.serve(h.admin.Serve, h.adminListener)
 	h.serve(h.ocpi.Serve, h.ocpiListener)
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),

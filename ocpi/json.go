@@ -2,7 +2,9 @@ package ocpi
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // MaxNesting is the deepest JSON that the hub accepts, in brackets. OCPI's own
@@ -32,44 +34,70 @@ func CheckJSON(b []byte) error {
 // string of digits. ok is false when b is no JSON object or has no code of four
 // digits.
 func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
+	whole := members(b, func(key []byte, start, end int) {
+		if string(key) == `"status_code"` { // of two, the last counts
+			status, ok = parseStatus(bytes.Trim(b[start:end], `"`))
+		}
+	})
+	return status, ok && whole
+}
+
+// FindMember finds the members of a JSON object, at its top level, whose name
+// is name when case and escapes are not regarded: a receiver may read any of
+// them. exact tells that the name is written as it should be.
+func FindMember(b []byte, name string) (found []Member) {
+	members(b, func(key []byte, start, end int) {
+		decoded := string(key[1 : len(key)-1])
+		if bytes.IndexByte(key, '\\') >= 0 && json.Unmarshal(key, &decoded) != nil {
+			return
+		}
+		if strings.EqualFold(decoded, name) {
+			found = append(found, Member{Start: start, End: end, Exact: string(key) == `"`+name+`"`})
+		}
+	})
+	return found
+}
+
+// Member is where the value of a member stands.
+type Member struct {
+	Start, End int
+	Exact      bool
+}
+
+// members calls visit for every member of a JSON object, with its quoted name
+// and the place of its value. It answers false, possibly after some calls, when
+// b is not one JSON object.
+func members(b []byte, visit func(key []byte, start, end int)) bool {
 	s := scanner{b: b}
 	s.space()
 	if !s.eat('{') {
-		return 0, false
+		return false
 	}
 	s.space()
-	if s.eat('}') {
-		return 0, false
-	}
-	for {
+	for more := !s.eat('}'); more; {
 		s.space()
 		keyStart := s.i
 		if !s.string() {
-			return 0, false
+			return false
 		}
-		key := s.b[keyStart:s.i]
+		key := b[keyStart:s.i]
 		s.space()
 		if !s.eat(':') {
-			return 0, false
+			return false
 		}
 		s.space()
-		valueStart := s.i
+		start := s.i
 		if !s.value() {
-			return 0, false
+			return false
 		}
-		if string(key) == `"status_code"` { // of two, the last counts
-			status, ok = parseStatus(bytes.Trim(s.b[valueStart:s.i], `"`))
-		}
+		visit(key, start, s.i)
 		s.space()
-		if s.eat('}') {
-			break
-		}
-		if !s.eat(',') {
-			return 0, false
+		if more = s.eat(','); !more && !s.eat('}') {
+			return false
 		}
 	}
 	s.space()
-	return status, ok && s.i == len(b)
+	return s.i == len(b)
 }
 
 func parseStatus(digits []byte) (StatusCode, bool) {

@@ -186,6 +186,17 @@ func (e *Entry) Endpoint(m ocpi.ModuleID, i ocpi.InterfaceRole) *peer.Target {
 	return e.targets[endpointKey{m, i}]
 }
 
+// Hosts tells whether the platform registered an endpoint on the target's host:
+// only there may its token be sent (U4).
+func (e *Entry) Hosts(t *peer.Target) bool {
+	for _, own := range e.targets {
+		if own.SameHost(t) {
+			return true
+		}
+	}
+	return false
+}
+
 // Seen notes that the platform called now.
 func (e *Entry) Seen(now time.Time) { e.seen.Store(now.UnixNano()) }
 

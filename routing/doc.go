@@ -7,6 +7,9 @@
 // that OCPI knows (2.2.1 transport_and_format, Message Routing; status_codes,
 // 4xxx).
 //
+// Callbacks are the one thing that is kept: a response_url is replaced by a URL
+// of the hub, through which the result comes back.
+//
 // The package knows neither how a request arrived (hub/gateway) nor where
 // anything is stored.
 package routing

@@ -16,6 +16,8 @@ type Plan struct {
 	// Receiver and Target are where a direct request goes.
 	Receiver *parties.Entry
 	Target   *peer.Target
+	// Anonymous is set for a target that must not see the receiver's token.
+	Anonymous bool
 	// Refusal is the answer of a refused request.
 	Refusal *ocpi.Error
 }

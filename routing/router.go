@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +28,10 @@ type RouterConfig struct {
 	// Journals take note of every message. They are called on the request
 	// path, one after the other.
 	Journals []Journal
-	Metrics  prometheus.Registerer
+	// Callbacks keeps the response_urls of commands and charging profiles.
+	Callbacks CallbackStore
+	Logger    *slog.Logger
+	Metrics   prometheus.Registerer
 }
 
 // AuthorizeTimeout bounds a real-time authorisation: a driver waits at the
@@ -62,6 +66,9 @@ func (r *Router) Route(ctx context.Context, caller *parties.Entry, req *ocpi.Req
 	req.From = plan.From
 	if plan.Kind == PlanRefused {
 		return r.Refuse(req, plan.Refusal, arrived)
+	}
+	if refusal := r.leadCallback(ctx, caller, &plan, req, arrived); refusal != nil {
+		return r.Refuse(req, refusal, arrived)
 	}
 	m := message(req, plan.Kind, arrived)
 	reply := r.forward(ctx, &plan, req, &m)

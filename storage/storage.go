@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"busbar/parties"
+	"busbar/routing"
 	"busbar/storage/rediscache"
 	"busbar/storage/seal"
 	"busbar/storage/sqldb"
@@ -27,7 +28,7 @@ type Config struct {
 	// Namespace keeps hubs apart that share a Redis. Empty is one namespace
 	// too; hubs on different databases are kept apart in any case.
 	Namespace string
-	// Secrets seal the outbound tokens, see package seal. At least one.
+	// Secrets seal the outbound tokens and the callbacks' URLs, see package seal. At least one.
 	Secrets []string
 	// Patience is how long Open waits for a Postgres that is down. Zero is 10
 	// seconds.
@@ -39,6 +40,7 @@ type Config struct {
 // Stores are the opened stores. Close ends them.
 type Stores struct {
 	Platforms parties.Store
+	Callbacks routing.CallbackStore
 	Cache     parties.Cache
 	// Embedded tells that only one replica may run on these stores: they are
 	// in a file, or nothing carries the news between replicas.
@@ -54,8 +56,8 @@ type part struct {
 	close func() error
 }
 
-// Open opens the stores: it migrates the database, and seals anew what an older
-// secret sealed. A database that does not answer is an error; a Redis that does
+// Open opens the stores: it migrates the database, and seals anew the tokens
+// that an older secret sealed. A database that does not answer is an error; a Redis that does
 // not is only logged, since the hub works without. No error holds a password or
 // a secret.
 func Open(ctx context.Context, config Config) (*Stores, error) {
@@ -75,7 +77,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 		return nil, err
 	}
 	platforms := db.Platforms(sealer)
-	stores.Platforms = platforms
+	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}

@@ -63,6 +63,13 @@ func TestEverySchemeOpensItsStores(t *testing.T) {
 				t.Errorf("Ready: %v", err)
 			}
 			p := storagetest.FullPlatform("NL")
+			callback := storagetest.Callback("c")
+			if err := stores.Callbacks.SaveCallback(t.Context(), callback); err != nil {
+				t.Error(err)
+			}
+			if _, err := stores.Callbacks.Callback(t.Context(), callback.ID, callback.CreatedAt); err != nil {
+				t.Error(err)
+			}
 			revision, err := stores.Platforms.Create(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)

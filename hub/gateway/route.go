@@ -26,6 +26,45 @@ func (g *Gateway) route(c *gin.Context) {
 		g.fail(c, ids, err)
 		return
 	}
+	g.carry(c, ids, now, &ocpi.Request{
+		Version: where.version, Module: where.module, Interface: where.side, Path: where.path, Query: where.query,
+	}, func(caller parties.Caller, req *ocpi.Request, body *[]byte) routing.Reply {
+		if req.Version == "" {
+			req.Version = caller.Platform.Version
+		}
+		err := where.malformed
+		if err == nil {
+			err = readAddresses(c.Request, req)
+		}
+		if err == nil {
+			err = g.readRoutedBody(c, req, body)
+		}
+		if err != nil {
+			return g.refuse(req, err, now)
+		}
+		return g.cfg.Router.Route(c.Request.Context(), caller.Entry, req, now)
+	})
+}
+
+// callback serves the short URLs that the hub gave out for a response_url
+// (contract.md). Their routing headers, which many peers leave out here, say
+// nothing that the hub does not know.
+func (g *Gateway) callback(c *gin.Context) {
+	now := time.Now()
+	g.carry(c, newEnvelope(c.Request), now, &ocpi.Request{
+		Version: ocpi.Version(c.Param("version")), Module: ocpi.ModuleCommands, Interface: ocpi.Sender,
+	}, func(caller parties.Caller, req *ocpi.Request, body *[]byte) routing.Reply {
+		if err := g.readRoutedBody(c, req, body); err != nil {
+			return g.refuse(req, err, now)
+		}
+		return g.cfg.Router.Return(c.Request.Context(), caller.Entry, c.Param("id"), req, now)
+	})
+}
+
+// carry authenticates the caller, completes the request, and writes what answer
+// returns. The body's buffer is reused afterwards.
+func (g *Gateway) carry(c *gin.Context, ids envelope, now time.Time, req *ocpi.Request,
+	answer func(parties.Caller, *ocpi.Request, *[]byte) routing.Reply) {
 	caller, err := g.authenticate(c, g.cfg.Directory.Snapshot(), now)
 	if err == nil && !caller.MayRoute() {
 		err = unauthorized("this credentials token opens versions and credentials only, until the registration is complete")
@@ -34,40 +73,29 @@ func (g *Gateway) route(c *gin.Context) {
 		g.fail(c, ids, err)
 		return
 	}
-	buf := bodies.Get().(*[]byte)
-	req := ocpi.Request{
-		Method: c.Request.Method, Version: where.version, Module: where.module, Interface: where.side,
-		Path: where.path, Query: where.query, RequestID: ids.requestID, CorrelationID: ids.correlationID,
-	}
-	reply := g.carry(c, caller, &req, where.malformed, buf, now)
+	req.Method, req.RequestID, req.CorrelationID = c.Request.Method, ids.requestID, ids.correlationID
+	body := bodies.Get().(*[]byte)
+	reply := answer(caller, req, body)
 	writeReply(c, ids, &reply)
 	reply.Release()
-	if cap(*buf) <= largestPooled {
-		bodies.Put(buf)
+	if cap(*body) <= largestPooled {
+		bodies.Put(body)
 	}
 }
 
-// carry completes the request from headers and body, and routes it.
-func (g *Gateway) carry(c *gin.Context, caller parties.Caller, req *ocpi.Request, malformed error, buf *[]byte, now time.Time) routing.Reply {
-	if req.Version == "" {
-		req.Version = caller.Platform.Version
-	}
-	err := malformed
-	if err == nil {
-		err = readAddresses(c.Request, req)
-	}
-	if err == nil {
-		var body []byte
-		if body, err = readBody(c.Request, *buf, g.cfg.MaxBody); err == nil {
-			*buf, req.Body = body, body
-			err = checkBody(req)
-		}
-	}
+// readRoutedBody reads the body into the buffer and holds that it is JSON.
+func (g *Gateway) readRoutedBody(c *gin.Context, req *ocpi.Request, buf *[]byte) error {
+	body, err := readBody(c.Request, *buf, g.cfg.MaxBody)
 	if err != nil {
-		refusal, _ := refusalOf(err, true)
-		return g.cfg.Router.Refuse(req, refusal, now)
+		return err
 	}
-	return g.cfg.Router.Route(c.Request.Context(), caller.Entry, req, now)
+	*buf, req.Body = body, body
+	return checkBody(req)
+}
+
+func (g *Gateway) refuse(req *ocpi.Request, err error, now time.Time) routing.Reply {
+	refusal, _ := refusalOf(err, true)
+	return g.cfg.Router.Refuse(req, refusal, now)
 }
 
 // writeReply writes a routed answer, past the header map that gin and net/http

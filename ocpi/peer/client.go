@@ -74,6 +74,10 @@ type Call struct {
 	ContentType string
 	Body        []byte
 
+	// Anonymous leaves the Authorization header out: for a URL of the platform
+	// that is on none of its registered hosts.
+	Anonymous bool
+
 	// slash is the trailing slash that the peer asked for.
 	slash slash
 }
@@ -110,7 +114,7 @@ func (c *Client) Do(ctx context.Context, deadline time.Time, call *Call) (*Answe
 func (c *Client) authorized(ctx context.Context, deadline time.Time, call *Call) (*Answer, error) {
 	auth := c.auth.Load()
 	answer, err := c.exchange(ctx, deadline, call, auth.value)
-	if err != nil || answer.Status() != 401 || auth.refused {
+	if err != nil || answer.Status() != 401 || auth.refused || call.Anonymous {
 		return answer, err
 	}
 	other := &authorization{token: auth.token, form: auth.form.Other()}

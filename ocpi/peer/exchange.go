@@ -180,7 +180,9 @@ func appendHeader(b []byte, call *Call, authorization string) []byte {
 	b = appendLine(b, "Host", call.Target.host)
 	b = appendLine(b, "User-Agent", "Busbar")
 	b = appendLine(b, "Accept", "application/json")
-	b = appendLine(b, "Authorization", authorization)
+	if !call.Anonymous {
+		b = appendLine(b, "Authorization", authorization)
+	}
 	for i := range call.Headers {
 		b = appendLine(b, call.Headers[i].Name, call.Headers[i].Value)
 	}

@@ -63,6 +63,10 @@ func (t *Target) String() string { return t.raw }
 // Host is the host and port that the URL names.
 func (t *Target) Host() string { return t.host }
 
+// SameHost tells whether two targets are served by the same host and port, in
+// the same way.
+func (t *Target) SameHost(o *Target) bool { return t.tls == o.tls && strings.EqualFold(t.addr, o.addr) }
+
 // URL is the target with a path and query behind it.
 func (t *Target) URL(path, query string) string {
 	scheme := "http://"

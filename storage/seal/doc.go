@@ -1,5 +1,6 @@
 // Package seal keeps secrets unreadable at rest: the tokens with which the hub
-// calls its peers stand in the database and in Redis only sealed.
+// calls its peers stand in the database and in Redis only sealed, and so do the
+// URLs of callbacks in the database.
 //
 // A Sealer holds a list of keys, each derived from one secret of
 // BUSBAR_SECRET_KEY. The first seals, all of them open; a sealed value names
@@ -7,8 +8,8 @@
 // such. Replicas with the same secrets derive the same keys.
 //
 // To rotate without a gap: add the new secret at the end of the list on every
-// replica, then move it to the front (the store is sealed anew at start), then
-// drop the old one.
+// replica, then move it to the front (tokens are sealed anew at start), then,
+// when the callbacks that the old one sealed have expired, drop it.
 //
 // The package stores nothing, and stretches nothing: a secret is expected to be
 // random, not a passphrase that someone remembers.

@@ -13,6 +13,10 @@ import (
 // calls a platform; its owner is the platform's id.
 const OutboundToken = "outbound-token"
 
+// CallbackURL is the purpose of a sealed URL to which the result of a command
+// or charging profile goes; its owner is the callback's id.
+const CallbackURL = "callback-url"
+
 // ErrUnknownKey says that a value was sealed by a key which is not among the
 // secrets.
 var ErrUnknownKey = errors.New("sealed by a key that is not in BUSBAR_SECRET_KEY; add the old secret to the end of the list")

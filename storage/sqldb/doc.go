@@ -2,13 +2,13 @@
 // through gorm.
 //
 // A DB is one opened and migrated database. Platforms implements parties.Store
-// on it. Its write transactions begin by raising the one row of table
+// on it, Callbacks routing.CallbackStore. The write transactions of Platforms begin by raising the one row of table
 // directory, whose lock orders them: a revision that is visible was preceded by
 // all smaller ones. On SQLite the single writing connection does the same.
 //
 // Both databases run the same numbered migrations, so the types are those that
 // mean the same on both: points in time are BIGINT microseconds since 1970 in
-// UTC (finer parts of a time are dropped; NULL is the zero time), sealed tokens
+// UTC (finer parts of a time are dropped; NULL is the zero time), sealed values
 // and hashes are text. A migration must leave the previous binary working,
 // because replicas are replaced one by one.
 //

@@ -1,6 +1,6 @@
 // Package storagetest is what every store must pass: TestStore for a
-// parties.Store, TestCache for a parties.Cache that keeps a copy, TestNews for
-// any parties.Cache. The contract is the comments of those interfaces; each
+// parties.Store, TestCallbacks for a routing.CallbackStore, TestCache for a
+// parties.Cache that keeps a copy, TestNews for any parties.Cache. The contract is the comments of those interfaces; each
 // sentence has a test.
 //
 // It also hands out servers to test on. Postgres gives a database of its own to
