@@ -75,7 +75,7 @@ func compareHeads(sent string, arrived echo, receiver platform) error {
 		return fmt.Errorf("request line is %q, want %q", requestLine(arrived.Head), want)
 	}
 	if headerOf(out, "Authorization") != receiver.Outbound.Authorization(ocpi.TokenBase64) {
-		return fmt.Errorf("Authorization is not the receiver's")
+		return fmt.Errorf("header Authorization is not the receiver's")
 	}
 	if id := headerOf(out, ocpi.HeaderRequestID); id == "" || id == headerOf(in, ocpi.HeaderRequestID) {
 		return fmt.Errorf("%s is %q: it must be a new one", ocpi.HeaderRequestID, id)

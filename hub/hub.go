@@ -105,6 +105,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
+		CatchUp: h.follower.CatchUp,
 	})
 	tls, err := tlsConfig(cfg)
 	if err != nil {
@@ -212,15 +213,14 @@ func (h *Hub) ready(ctx context.Context) error {
 }
 
 // Stop ends the hub: it stops being ready, refuses new connections, lets
-// requests in flight finish until ctx ends or StopTimeout has passed, and
-// closes the stores.
-func (h *Hub) Stop(ctx context.Context) error {
+// requests in flight finish until ctx ends or StopTimeout has passed, cuts off
+// what is left then, and closes the stores.
+func (h *Hub) Stop(ctx context.Context) {
 	h.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
-	err := h.ocpi.Shutdown(ctx)
-	if err != nil {
-		err = fmt.Errorf("requests were still in flight: %w", err)
+	if err := h.ocpi.Shutdown(ctx); err != nil {
+		h.logger.Warn("requests that were still in flight were cut off", "after", StopTimeout, "error", err)
 	}
 	h.cancel()
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
@@ -229,7 +229,6 @@ func (h *Hub) Stop(ctx context.Context) error {
 	h.running.Wait()
 	h.logger.Info("hub stopped")
 	h.close()
-	return err
 }
 
 func (h *Hub) close() {

@@ -238,3 +238,26 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	pool.AppendCertsFromPEM(certPEM)
 	return certFile, keyFile, pool
 }
+
+func TestStop_ConnectionsWithoutAWholeRequestDoNotHoldIt(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	silent, half, body, kept := dial(t, h), dial(t, h), dial(t, h), dial(t, h)
+	half.say("GET /ocpi")
+	body.say("POST /ocpi/2.2.1/credentials HTTP/1.1", "Host: hub", "Authorization: Token "+p.TokenA, "Content-Length: 100", "", "{")
+	kept.say("GET /ocpi/versions HTTP/1.1", "Host: hub", "Authorization: Token "+p.TokenA, "", "")
+	if status, _ := kept.hear(); status != 200 {
+		t.Fatalf("HTTP %d", status)
+	}
+	begin := time.Now()
+	h.Stop()
+	if took := time.Since(begin); took >= hub.StopTimeout {
+		t.Errorf("stopping took %s", took)
+	}
+	for name, w := range map[string]*wire{"silent": silent, "half a line": half, "half a body": body, "kept alive": kept} {
+		if !w.closed() {
+			t.Errorf("the connection (%s) is still open", name)
+		}
+	}
+}

@@ -43,7 +43,7 @@ func TestLog_LinesWaitForEachOther(t *testing.T) {
 			t.Errorf("written before the delay has passed: %q", got)
 		}
 		logger.Info("three")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		got := out.all()
 		if len(got) != 1 || strings.Count(got[0], "\n") != 3 {

@@ -179,6 +179,9 @@ func TestC4_MethodsFollowTheStateOfTheRegistration(t *testing.T) {
 	p := h.NewPlatform("cpo", "NL/CPA:CPO")
 	wantHTTP(t, "PUT before", p.Credentials("PUT", p.TokenA, nil), 405, 2000)
 	wantHTTP(t, "DELETE before", p.Credentials("DELETE", p.TokenA, nil), 405, 2000)
+	if allow := p.Credentials("PUT", p.TokenA, nil).Header.Get("Allow"); allow != "GET, POST" {
+		t.Errorf("Allow: %s", allow)
+	}
 	p.Register()
 	wantHTTP(t, "POST again", p.Credentials("POST", p.TokenC, nil), 405, 2000)
 	wantHTTP(t, "PATCH", h.Send(t, hubtest.Request{Method: "PATCH", Path: "/ocpi/2.2.1/credentials", Token: p.TokenC, Body: "{}"}), 405, 2000)

@@ -100,3 +100,23 @@ func TestRestart_ThePlatformsAreStillThere(t *testing.T) {
 		t.Errorf("last seen is forgotten: %v", shown)
 	}
 }
+
+func TestReplicas_ATokenIsGoodAtTheOtherReplicaAtOnce(t *testing.T) {
+	t.Parallel()
+	database := storagetest.Postgres(t)
+	// Without Redis no news travels: only asking helps.
+	both := func(c *hub.Config) {
+		c.Database, c.SecretKeys = database, []string{"a-secret-key-of-thirty-two-characters-or-more"}
+	}
+	one, two := hubtest.Start(t, both), hubtest.Start(t, both)
+	cpo := one.Platform("cpo", "NL/CPA:CPO")
+	wantHTTP(t, "C at the other replica", get(two, t, "/ocpi/2.2.1/credentials", cpo.TokenC), 200, 1000)
+
+	p := newReceiver(one, "receiver", "DE/MSP:EMSP")
+	var during *hubtest.Response
+	p.during = func() { during = get(two, t, "/ocpi/versions", p.offered) }
+	if status, answer := p.connect(one); status != 200 {
+		t.Fatalf("connect: HTTP %d %v", status, answer)
+	}
+	wantHTTP(t, "the offered token at the other replica, during the POST", during, 200, 1000)
+}

@@ -77,7 +77,7 @@ func TestTokensAreComparedByTheirCharacters(t *testing.T) {
 	if credentialsToken(t, secret) == credentialsToken(t, secret+"x") || credentialsToken(t, secret) == none {
 		t.Error("different tokens are equal")
 	}
-	if !none.IsZero() || none.Reveal() != "" || none.Hash() != none.Hash() || none.String() != "[redacted]" {
+	if !none.IsZero() || none.Reveal() != "" || none.String() != "[redacted]" {
 		t.Error("no token is not usable as such")
 	}
 }

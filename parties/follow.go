@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"busbar/ocpi"
 )
 
@@ -15,6 +17,8 @@ import (
 // they read their token.
 type Follower struct {
 	cfg FollowerConfig
+	// catchUps bounds what unknown tokens may cost the database.
+	catchUps *rate.Limiter
 	// flushed is when each platform was last written as seen.
 	flushed map[PlatformID]time.Time
 }
@@ -30,7 +34,10 @@ type FollowerConfig struct {
 
 // NewFollower makes a Follower.
 func NewFollower(cfg FollowerConfig) *Follower {
-	return &Follower{cfg: cfg, flushed: make(map[PlatformID]time.Time)}
+	return &Follower{
+		cfg: cfg, flushed: make(map[PlatformID]time.Time),
+		catchUps: rate.NewLimiter(catchUpsPerSecond, catchUpsPerSecond),
+	}
 }
 
 const (
@@ -40,6 +47,10 @@ const (
 	// flushEvery is how often what was learned is written back.
 	flushEvery = 15 * time.Second
 	storeWait  = 5 * time.Second
+
+	// catchUpsPerSecond are the comparisons that unknown tokens may cause.
+	catchUpsPerSecond = 20
+	catchUpWait       = time.Second
 )
 
 // Load fills the directory before the hub answers: from the cache when it is
@@ -177,6 +188,24 @@ func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	return f.cfg.Store.Get(ctx, c.ID)
+}
+
+// CatchUp compares the directory with the record at once, because a token is not
+// known that another replica may have issued a moment ago: behind a load
+// balancer a platform's first call need not arrive where it registered. It tells
+// whether the directory has changed. Guessed tokens cannot make it ask more than
+// catchUpsPerSecond times.
+func (f *Follower) CatchUp(ctx context.Context) bool {
+	if !f.catchUps.Allow() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpWait)
+	defer cancel()
+	before := f.cfg.Directory.Snapshot()
+	if err := f.compare(ctx); err != nil {
+		return false // Run says so
+	}
+	return f.cfg.Directory.Snapshot() != before
 }
 
 func (f *Follower) compare(ctx context.Context) error {

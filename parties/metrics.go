@@ -15,6 +15,7 @@ func newMetrics(reg prometheus.Registerer, d *Directory) *metrics {
 		Name: "busbar_handshakes_total",
 		Help: "Registrations by outcome: ok, or the OCPI status code of the refusal.",
 	}, []string{"outcome"})}
+	m.handshakes.WithLabelValues("ok")
 	if reg != nil {
 		reg.MustRegister(m.handshakes, &statusCollector{d, prometheus.NewDesc(
 			"busbar_platforms", "Platforms by connection status.", []string{"status"}, nil)})

@@ -159,7 +159,9 @@ func (r *Registrar) Rotate(ctx context.Context, id PlatformID) (Platform, error)
 	found := discovery{version: before.Version, endpoints: before.Endpoints}
 	creds, err := r.exchange(ctx, talk, "PUT", found, r.cfg.Hub.Credentials(offer, before.Quirks))
 	if err == nil && creds == nil {
-		err = ocpi.Errorf(ocpi.UnusableAPI, "PUT credentials: the answer has no credentials object")
+		// It may have taken the new token all the same: that stays valid for a
+		// while, and for good once it is used.
+		err = errors.Join(ocpi.Errorf(ocpi.UnusableAPI, "PUT credentials: the answer has no credentials object"), errAnswerLost)
 	}
 	return r.concludeRotate(ctx, id, before.Outbound, record, creds, err)
 }

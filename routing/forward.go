@@ -87,6 +87,9 @@ func (r *Router) accept(plan *Plan, req *ocpi.Request, answer *peer.Answer, m *M
 		body = ocpi.Envelope(nil, ocpi.Success, "accepted by the receiver without a response body")
 		reply := r.reply(plan, req, answer)
 		reply.HTTP, reply.Status, reply.Body = 200, ocpi.Success, body
+		if status == 201 {
+			reply.HTTP = 201 // A6
+		}
 		return reply, nil
 	}
 	code, ok := ocpi.ScanEnvelope(body)

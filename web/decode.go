@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -80,6 +81,8 @@ func (in platformInput) amendment(hub ocpi.PartyKey) (parties.Amendment, fields)
 		name := strings.TrimSpace(*in.Name)
 		if n := utf8.RuneCountInString(name); n < 1 || n > 100 {
 			faults["name"] = "must have 1 to 100 characters"
+		} else if strings.ContainsFunc(name, unicode.IsControl) {
+			faults["name"] = "must have no control characters"
 		}
 		a.Name = &name
 	}

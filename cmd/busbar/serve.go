@@ -95,9 +95,7 @@ func serve(ctx context.Context, cfg hub.Config, s streams, meanwhile func(contex
 		<-beside
 	}
 	// ctx has ended; stopping has its own bound.
-	if stopErr := h.Stop(context.WithoutCancel(ctx)); err == nil {
-		err = stopErr
-	}
+	h.Stop(context.WithoutCancel(ctx))
 	return err
 }
 

@@ -31,12 +31,24 @@ func (g *Gateway) configuration(handle configurationHandler) gin.HandlerFunc {
 				g.cfg.Logger.Error("configuration request failed", "path", c.Request.URL.Path, "error", err)
 			}
 			response = ocpi.Refused(refusal)
+			if refusal.HTTP == http.StatusMethodNotAllowed {
+				response.Headers = []ocpi.Header{{Name: "Allow", Value: allowed(c.Request.Method)}}
+			}
 			g.logConfiguration(c, ids, caller, response, refusal.Message, begin)
 		} else {
 			g.logConfiguration(c, ids, caller, response, "", begin)
 		}
 		writeConfiguration(c.Writer, ids, response)
 	}
+}
+
+// allowed are the credentials methods that fit the state in which one was
+// refused (C4).
+func allowed(refused string) string {
+	if refused == http.MethodPost {
+		return "GET, PUT, DELETE"
+	}
+	return "GET, POST"
 }
 
 // configurationError answers without asking who calls.

@@ -1,21 +1,73 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// listener hands out connections whose deadlines are cheap to move.
-type listener struct{ net.Listener }
+// listener hands out connections whose deadlines are cheap to move, and knows
+// those that are open.
+type listener struct {
+	net.Listener
+	open *openConns
+}
 
 func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+	nc, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c}, nil
+	c := &conn{Conn: nc, open: l.open}
+	l.open.add(c)
+	return c, nil
+}
+
+// openConns are the connections of a server.
+type openConns struct {
+	mu   sync.Mutex
+	open map[*conn]struct{}
+}
+
+func (o *openConns) add(c *conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open[c] = struct{}{}
+}
+
+func (o *openConns) remove(c *conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.open, c)
+}
+
+// closeIdle closes every connection that carries no request that has arrived
+// whole: fasthttp waits at its shutdown for those that never sent a byte, too.
+func (o *openConns) closeIdle() {
+	o.mu.Lock()
+	var unused []*conn
+	for c := range o.open {
+		if c.state.Load() == idle {
+			unused = append(unused, c)
+		}
+	}
+	o.mu.Unlock()
+	for _, c := range unused {
+		c.Close()
+	}
+}
+
+// underlying is the conn below fasthttp's connection, which TLS may wrap.
+func underlying(c net.Conn) *conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	own, _ := c.(*conn)
+	return own
 }
 
 // conn moves a deadline only when that makes it at least a second later, or
@@ -24,6 +76,28 @@ func (l listener) Accept() (net.Conn, error) {
 type conn struct {
 	net.Conn
 	read, write time.Time
+	open        *openConns
+	state       atomic.Int32
+}
+
+// The states of a connection: it is idle again when the server reads on after
+// an answer, since it has written that by then.
+const (
+	idle int32 = iota
+	busy
+	answered
+)
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	c.state.CompareAndSwap(answered, idle)
+	return c.Conn.Read(b)
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.open.remove(c)
+	return c.Conn.Close()
 }
 
 const deadlineStep = time.Second

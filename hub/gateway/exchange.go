@@ -52,6 +52,10 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		c.SetConnectionClose()
 		return
 	}
+	if own := underlying(c.Conn()); own != nil {
+		own.state.Store(busy)
+		defer own.state.Store(answered)
+	}
 	x := exchanges.Get().(*exchange)
 	x.begin(c)
 	// The context is not reused: whoever keeps it must see this request's end.
@@ -71,6 +75,9 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 // parseTarget is url.ParseRequestURI, with a short cut for the many targets
 // that hold nothing to decode or to refuse.
 func parseTarget(target string) (*url.URL, error) {
+	if strings.Contains(target, "#") {
+		return nil, errors.New("a fragment in the request target")
+	}
 	path, query, _ := strings.Cut(target, "?")
 	simple := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//")
 	for i := 0; simple && i < len(target); i++ {

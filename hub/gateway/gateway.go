@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -27,6 +28,9 @@ type Config struct {
 	Logger    *slog.Logger
 	// MaxBody is the largest request body, in bytes; a larger one gets 413.
 	MaxBody int64
+	// CatchUp looks whether other replicas have changed the directory, and
+	// tells whether it is worth asking the directory again.
+	CatchUp func(context.Context) bool
 }
 
 // New makes a Gateway.
@@ -73,12 +77,16 @@ func (g *Gateway) routes() {
 // authenticate finds the caller, notes that it was heard, and ends the tokens
 // that the one presented has replaced.
 func (g *Gateway) authenticate(c *gin.Context, snapshot *parties.Snapshot, now time.Time) (parties.Caller, error) {
-	header := c.Request.Header.Get("Authorization")
-	caller, ok := snapshot.Authenticate(header, now)
+	headers := c.Request.Header["Authorization"]
+	if len(headers) != 1 || headers[0] == "" {
+		return parties.Caller{}, unauthorized("header Authorization is missing or stands twice")
+	}
+	caller, ok := snapshot.Authenticate(headers[0], now)
+	if !ok && g.cfg.CatchUp(c.Request.Context()) {
+		// Another replica may have issued the token a moment ago.
+		caller, ok = g.cfg.Directory.Snapshot().Authenticate(headers[0], now)
+	}
 	if !ok {
-		if header == "" {
-			return caller, unauthorized("header Authorization is missing")
-		}
 		return caller, unauthorized("the credentials token is not known to this hub")
 	}
 	caller.Seen(now)

@@ -155,11 +155,12 @@ func readBody(r *http.Request, buf []byte, most int64) ([]byte, error) {
 }
 
 // checkBody holds that the body is JSON (S1). A standard module's POST, PUT and
-// PATCH always have one.
+// PATCH always have one, except for an authorisation, whose LocationReferences
+// are optional (2.2.1 mod_tokens, POST).
 func checkBody(req *ocpi.Request) error {
 	if len(req.Body) == 0 {
 		req.Body = nil
-		if req.IsWrite() && req.Method != http.MethodDelete && req.Module.IsStandard() {
+		if req.IsWrite() && req.Method != http.MethodDelete && req.Module.IsStandard() && !req.IsAuthorize() {
 			return badRequest("%s needs a JSON body", req.Method)
 		}
 		return nil

@@ -24,6 +24,7 @@ type Server struct {
 	fast    *fasthttp.Server
 	handler http.Handler
 	tls     *tls.Config
+	conns   openConns
 	// base is the parent of every request's context; cancel ends it.
 	base   context.Context
 	cancel context.CancelFunc
@@ -45,7 +46,7 @@ const (
 // NewServer makes the gateway's server. A nil TLS configuration serves plain
 // HTTP.
 func (g *Gateway) NewServer(t *tls.Config) *Server {
-	s := &Server{handler: g.engine, tls: t}
+	s := &Server{handler: g.engine, tls: t, conns: openConns{open: make(map[*conn]struct{})}}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.fast = &fasthttp.Server{
 		Handler: s.serve, ErrorHandler: s.refuse,
@@ -60,7 +61,7 @@ func (g *Gateway) NewServer(t *tls.Config) *Server {
 
 // Serve accepts connections until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	l = listener{l}
+	l = listener{l, &s.conns}
 	if s.tls != nil {
 		l = tls.NewListener(l, s.tls)
 	}
@@ -71,8 +72,24 @@ func (s *Server) Serve(l net.Listener) error {
 // been answered. When ctx ends before, those are cancelled.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
-	return s.fast.ShutdownWithContext(ctx)
+	done := make(chan error, 1)
+	go func() { done <- s.fast.ShutdownWithContext(ctx) }()
+	tick := time.NewTicker(idleLook)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			s.conns.closeIdle()
+		}
+	}
 }
+
+// idleLook is how often a server that stops looks for connections that have
+// become idle. The first look comes that late, too, for requests that are just
+// arriving.
+const idleLook = 100 * time.Millisecond
 
 // refuse answers what is no HTTP request. There are no ids to return.
 func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {

@@ -14,7 +14,7 @@ import (
 // Bounds of what one platform may take of the hub.
 const (
 	// MaxConns is the most connections to one host of one platform.
-	MaxConns = 128
+	MaxConns = 256
 	// MaxAnswer is the largest answer body, in bytes: peers that ignore limit
 	// send their whole list at once.
 	MaxAnswer = 64 << 20

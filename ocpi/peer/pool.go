@@ -82,7 +82,7 @@ const maxWaiting = 1024
 // get returns a live idle connection, opens one, or waits for one until the
 // deadline, which it also sets on the connection.
 func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
-	for {
+	for queued := false; ; {
 		// Whoever comes too late must not use up good connections on the way,
 		// nor dial for nothing and blame the host.
 		if err := ctx.Err(); err != nil {
@@ -90,6 +90,9 @@ func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
 		}
 		now := time.Now()
 		if !now.Before(deadline) {
+			if queued {
+				return nil, errPoolBusy
+			}
 			return nil, os.ErrDeadlineExceeded
 		}
 		c, wait, err := p.take()
@@ -97,12 +100,18 @@ func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
 			return nil, err
 		}
 		if wait != nil {
+			queued = true
 			if c, err = p.wait(ctx, wait, deadline); err != nil {
 				return nil, err
 			}
 		}
 		if c == nil {
-			return p.connect(ctx, deadline)
+			c, err := p.connect(ctx, deadline)
+			if err != nil && wait != nil && !time.Now().Before(deadline) {
+				// The time went by in the queue: the host is not to blame.
+				err = errPoolBusy
+			}
+			return c, err
 		}
 		if now.Sub(c.since) < p.idleFor && c.usable(deadline) {
 			return c, nil

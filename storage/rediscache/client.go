@@ -1,9 +1,11 @@
 package rediscache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,6 +28,7 @@ const (
 // NewClient makes a client for a redis:// or rediss:// URL, without connecting.
 // The error never holds the password.
 func NewClient(redisURL string) (*redis.Client, error) {
+	muteLibrary()
 	if _, err := url.Parse(redisURL); err != nil {
 		// url's error quotes the URL, and its cause may quote a part of it.
 		return nil, errors.New("not a valid Redis URL: must read redis://user:password@host:port/0, " +
@@ -60,3 +63,13 @@ func NewClient(redisURL string) (*redis.Client, error) {
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(options), nil
 }
+
+// muteLibrary stops go-redis from writing to stderr past the hub's log: its logger
+// is the library's own global. What it would say comes back as errors, which
+// are logged once.
+var muteLibrary = sync.OnceFunc(func() { redis.SetLogger(quiet{}) })
+
+type quiet struct{}
+
+// Printf implements go-redis' logger.
+func (quiet) Printf(context.Context, string, ...any) {}
