@@ -38,7 +38,7 @@ func (s *Snapshot) Authenticate(header string, now time.Time) (Caller, bool) {
 func (c Caller) MayRoute() bool {
 	switch c.Token.Kind {
 	case TokenAccess, TokenRetiring, TokenOffered:
-		return c.Platform.Registered()
+		return c.Entry.registered
 	}
 	return false
 }
@@ -47,14 +47,17 @@ func (c Caller) MayRoute() bool {
 // A used-up token A opens no more than versions.
 func (c Caller) MayExchangeCredentials() bool { return c.Token.Kind != TokenSpent }
 
-// registered tells whether the caller's own registration is complete, which
+// isRegistered tells whether the caller's own registration is complete, which
 // decides between POST and PUT (C4). A fresh token A begins a new one.
-func (c Caller) registered() bool {
+func (c Caller) isRegistered() bool {
 	return c.MayRoute() && c.Token.Kind != TokenRegistration
 }
 
 // SupersedesAnother tells that the use of this token ends an older one (C5).
 func (c Caller) SupersedesAnother() bool {
+	if !c.renewing {
+		return false
+	}
 	if c.Token.Kind == TokenRetiring || c.Token.Kind == TokenRegistration || c.Token.Kind == TokenSpent {
 		return false
 	}

@@ -122,7 +122,10 @@ func (d *Directory) Remove(id PlatformID, revision int64) {
 // entry makes the platform's entry, with the connections and the presence of
 // the one before.
 func (d *Directory) entry(old *Entry, p Platform) *Entry {
-	e := &Entry{Platform: p, parties: make(map[ocpi.PartyKey]struct{}), targets: make(map[endpointKey]*peer.Target)}
+	e := &Entry{
+		reachable: p.Reachable(), registered: p.Registered(), renewing: p.renewing(),
+		Platform: p, parties: make(map[ocpi.PartyKey]struct{}), targets: make(map[endpointKey]*peer.Target),
+	}
 	if old != nil {
 		e.Client, e.seen = old.Client, old.seen
 		if old.Platform.Outbound != p.Outbound || old.Platform.Quirks.TokenForm != p.Quirks.TokenForm {
@@ -151,15 +154,22 @@ func (d *Directory) entry(old *Entry, p Platform) *Entry {
 
 // Entry is one platform as a request finds it. It never changes, except for
 // the presence and the connections behind it.
+//
+// What every message asks stands first and together: with thousands of platforms
+// an entry is in no cache when it is needed.
 type Entry struct {
-	Platform Platform
-	Client   *peer.Client
+	Client *peer.Client
 
-	parties map[ocpi.PartyKey]struct{}
-	only    ocpi.PartyKey
 	targets map[endpointKey]*peer.Target
+	parties map[ocpi.PartyKey]struct{}
 	// seen is when the platform last called, in Unix nanoseconds.
 	seen *atomic.Int64
+	only ocpi.PartyKey
+	// reachable and registered are the Platform's; renewing tells that the use
+	// of a token may end another.
+	reachable, registered, renewing bool
+
+	Platform Platform
 }
 
 type endpointKey struct {
@@ -175,6 +185,9 @@ func (e *Entry) SpeaksFor(party ocpi.PartyKey) bool {
 
 // OnlyParty is the platform's party, if it has just one.
 func (e *Entry) OnlyParty() (ocpi.PartyKey, bool) { return e.only, !e.only.IsZero() }
+
+// Reachable tells that the hub may send to the platform.
+func (e *Entry) Reachable() bool { return e.reachable }
 
 // IsHub tells a peer hub, which speaks for parties that are not its own (R10).
 func (e *Entry) IsHub() bool {

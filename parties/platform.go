@@ -124,6 +124,12 @@ func (p *Platform) Reachable() bool {
 	return p.Registered() && !p.Held && p.Status == ocpi.Connected
 }
 
+// renewing tells that more than one token may be in use, so that one may have to
+// end.
+func (p *Platform) renewing() bool {
+	return slices.ContainsFunc(p.Inbound, func(t InboundToken) bool { return t.Kind == TokenRetiring || t.Kind == TokenOffered })
+}
+
 // Parties are the parties that the platform speaks for, each once: the
 // registered ones or, before the first handshake, those approved.
 func (p *Platform) Parties() []ocpi.PartyKey {

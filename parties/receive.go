@@ -25,7 +25,7 @@ func (r *Registrar) Register(ctx context.Context, c Caller, v ocpi.Version, body
 }
 
 func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body []byte) (Issued, error) {
-	if c.registered() {
+	if c.isRegistered() {
 		return Issued{}, ocpi.HTTPErrorf(405, ocpi.ClientError,
 			"this platform is already registered: use PUT to update, or DELETE first")
 	}
@@ -78,7 +78,7 @@ func registerStatus(p Platform) int {
 // version (2.2.1 credentials, PUT). The old inbound token goes on working until
 // the new one is used, ten minutes at most (C5).
 func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []byte) (Issued, error) {
-	if !c.registered() {
+	if !c.isRegistered() {
 		return Issued{}, ocpi.HTTPErrorf(405, ocpi.ClientError, "this platform is not registered yet: use POST")
 	}
 	creds, found, err := r.callBack(ctx, c, v, body)
@@ -136,7 +136,7 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 // End handles DELETE credentials: the tokens are void in both directions and
 // traffic stops (C6).
 func (r *Registrar) End(ctx context.Context, c Caller) error {
-	if !c.registered() {
+	if !c.isRegistered() {
 		return ocpi.HTTPErrorf(405, ocpi.ClientError, "this platform is not registered")
 	}
 	_, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {

@@ -110,7 +110,7 @@ func (p *Plan) checkReceiver(req *ocpi.Request) *ocpi.Error {
 	switch {
 	case p.Receiver == nil:
 		return ocpi.Errorf(ocpi.UnknownReceiver, "no party %s is known to this hub", to)
-	case !p.Receiver.Platform.Reachable():
+	case !p.Receiver.Reachable():
 		return ocpi.Errorf(ocpi.ConnectionProblem, "%s is not connected: its platform is %s", to, p.Receiver.Platform.Status)
 	case p.Target == nil:
 		return ocpi.Errorf(ocpi.HubError, "%s has no %s endpoint for module %s",
