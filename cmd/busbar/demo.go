@@ -69,6 +69,9 @@ func (c *demoCommand) settings() (pace float64, _ hub.Config, err error) {
 		Listen: c.Listen, AdminListen: c.AdminListen, AdminToken: token, AllowPrivatePeers: "true", LogLevel: "warn",
 	}
 	if _, port, err := net.SplitHostPort(c.Listen); err == nil {
+		if port == "0" {
+			return 0, hub.Config{}, errors.New("--listen: the demo needs a port that is known beforehand, not 0")
+		}
 		settings.PublicURL = "http://localhost:" + port
 	}
 	cfg, err := settings.Config()
