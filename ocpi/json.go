@@ -158,86 +158,95 @@ func (s *scanner) eat(c byte) bool {
 	return false
 }
 
-// value walks one value of any depth. open holds the kind of each open
-// bracket, one bit a level: set for an object.
+// value walks one value of any depth.
 func (s *scanner) value() bool {
-	var open [MaxNesting / 64]uint64
-	depth := 0
+	var n nesting
 	for {
-		// A value begins here.
-		if s.i >= len(s.b) {
+		opened, ok := s.begin(&n)
+		if !ok {
 			return false
 		}
-		switch c := s.b[s.i]; c {
-		case '{', '[':
-			if depth == MaxNesting {
-				s.tooDeep = true
-				return false
-			}
-			s.i++
-			bit := uint64(1) << (depth % 64)
-			if c == '{' {
-				open[depth/64] |= bit
-			} else {
-				open[depth/64] &^= bit
-			}
-			depth++
-			s.space()
-			if s.eat(c + 2) { // '{'+2 is '}', '['+2 is ']'
-				depth--
-				break
-			}
-			if c == '{' && !s.member() {
-				return false
-			}
+		if opened {
 			continue
-		case '"':
-			if !s.string() {
-				return false
-			}
-		case 't':
-			if !s.literal("true") {
-				return false
-			}
-		case 'f':
-			if !s.literal("false") {
-				return false
-			}
-		case 'n':
-			if !s.literal("null") {
-				return false
-			}
-		default:
-			if !s.number() {
-				return false
-			}
 		}
-		// A value ended here: close what closes, go on at a comma.
-		for {
-			if depth == 0 {
-				return true
-			}
-			s.space()
-			if s.i >= len(s.b) {
-				return false
-			}
-			isObject := open[(depth-1)/64]&(1<<((depth-1)%64)) != 0
-			c := s.b[s.i]
-			if c == ',' {
-				s.i++
-				s.space()
-				if isObject && !s.member() {
-					return false
-				}
-				break
-			}
-			if isObject && c != '}' || !isObject && c != ']' {
-				return false
-			}
-			s.i++
-			depth--
+		if more, ok := s.end(&n); !more {
+			return ok
 		}
 	}
+}
+
+// nesting holds the kind of each open bracket, one bit a level: set for an
+// object.
+type nesting struct {
+	open  [MaxNesting / 64]uint64
+	depth int
+}
+
+func (n *nesting) push(object bool) {
+	bit := uint64(1) << (n.depth % 64)
+	if object {
+		n.open[n.depth/64] |= bit
+	} else {
+		n.open[n.depth/64] &^= bit
+	}
+	n.depth++
+}
+
+func (n *nesting) inObject() bool { return n.open[(n.depth-1)/64]&(1<<((n.depth-1)%64)) != 0 }
+
+// begin walks a scalar, or into an object or array that is not empty: opened
+// tells that another value begins there.
+func (s *scanner) begin(n *nesting) (opened, ok bool) {
+	if s.i >= len(s.b) {
+		return false, false
+	}
+	switch c := s.b[s.i]; c {
+	case '"':
+		return false, s.string()
+	case '{', '[':
+		if n.depth == MaxNesting {
+			s.tooDeep = true
+			return false, false
+		}
+		s.i++
+		s.space()
+		if s.eat(c + 2) { // '{'+2 is '}', '['+2 is ']'
+			return false, true
+		}
+		n.push(c == '{')
+		return true, c == '[' || s.member()
+	case 't':
+		return false, s.literal("true")
+	case 'f':
+		return false, s.literal("false")
+	case 'n':
+		return false, s.literal("null")
+	default:
+		return false, s.number()
+	}
+}
+
+// end closes what closes behind a value; more tells that a comma, and another
+// value, follows.
+func (s *scanner) end(n *nesting) (more, ok bool) {
+	for n.depth > 0 {
+		s.space()
+		if s.i >= len(s.b) {
+			return false, false
+		}
+		object := n.inObject()
+		switch c := s.b[s.i]; {
+		case c == ',':
+			s.i++
+			s.space()
+			return !object || s.member(), false
+		case object && c != '}' || !object && c != ']':
+			return false, false
+		}
+		s.i++
+		n.depth--
+	}
+	return false, true
 }
 
 // member walks a member's name and colon, up to its value.
