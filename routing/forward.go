@@ -148,8 +148,7 @@ func (r *Router) reply(plan *Plan, req *ocpi.Request, answer *peer.Answer) Reply
 	return reply
 }
 
-// link leads the next page's URL through the hub (U5): the caller follows it
-// with the routing headers of its first request. Peers behind proxies write
+// link leads the next page's URL through the hub (U5). Peers behind proxies write
 // other hosts, schemes and paths than they serve; what counts is the query.
 func (r *Router) link(plan *Plan, req *ocpi.Request, header string) string {
 	next, ok := nextLink(header)
@@ -192,11 +191,48 @@ func nextLink(header string) (string, bool) {
 	return "", false
 }
 
-// hubURL is where the hub serves a path of the request's module.
+// hubURL is where the hub serves a path of the request's module. It carries who
+// asks whom, since some clients follow a link without their routing headers.
 func (r *Router) hubURL(req *ocpi.Request, path, query string) string {
 	url := r.cfg.Hub.Base(req.Version) + "/" + strings.ToLower(string(req.Interface)) + "/" + string(req.Module) + path
 	if query != "" {
-		url += "?" + query
+		query += "&"
 	}
-	return url
+	return url + "?" + query + carriedTo + "=" + req.To.Party.String() + "&" + carriedFrom + "=" + req.From.Party.String()
+}
+
+// The query parameters of the hub's own links.
+const (
+	carriedTo   = "busbar_to"
+	carriedFrom = "busbar_from"
+)
+
+// TakeCarried takes the parameters that hubURL added out of the query. They
+// stand in for routing headers that the requester left out; headers win.
+func TakeCarried(req *ocpi.Request) *ocpi.Error {
+	if !strings.Contains(req.Query, carriedTo+"=") && !strings.Contains(req.Query, carriedFrom+"=") {
+		return nil
+	}
+	var kept []string
+	for _, parameter := range strings.Split(req.Query, "&") {
+		name, value, _ := strings.Cut(parameter, "=")
+		into := &req.To
+		switch name {
+		case carriedTo:
+		case carriedFrom:
+			into = &req.From
+		default:
+			kept = append(kept, parameter)
+			continue
+		}
+		party, err := ocpi.ParseParty(value)
+		if err != nil {
+			return ocpi.Errorf(ocpi.InvalidParameters, "parameter %s: %v", name, err)
+		}
+		if into.IsZero() {
+			*into = ocpi.AddressOf(party)
+		}
+	}
+	req.Query = strings.Join(kept, "&")
+	return nil
 }

@@ -37,6 +37,11 @@ func (g *Gateway) route(c *gin.Context) {
 			err = readAddresses(c.Request, req)
 		}
 		if err == nil {
+			if refusal := routing.TakeCarried(req); refusal != nil {
+				err = refusal
+			}
+		}
+		if err == nil {
 			err = g.readRoutedBody(c, req, body)
 		}
 		if err != nil {
