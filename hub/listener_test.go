@@ -261,3 +261,32 @@ func TestStop_ConnectionsWithoutAWholeRequestDoNotHoldIt(t *testing.T) {
 		}
 	}
 }
+
+func TestListener_ExpectIsAnsweredBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t, func(c *hub.Config) { c.MaxBody = 1000 })
+	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	for _, test := range []struct {
+		name, token  string
+		length, want int
+	}{
+		{"an unknown token", "wrong", 2, 401},
+		{"a large body", cpo.TokenC, 1001, 413},
+		{"a good one", cpo.TokenC, 2, 100},
+	} {
+		w := dial(t, h)
+		w.say("POST /ocpi/2.2.1/receiver/cdrs HTTP/1.1", "Host: hub", "Authorization: Token "+test.token, "Expect: 100-continue",
+			"OCPI-to-country-code: DE", "OCPI-to-party-id: MSP", fmt.Sprint("Content-Length: ", test.length), "", "")
+		if status, _ := w.hear(); status != test.want {
+			t.Errorf("%s: HTTP %d, want %d", test.name, status, test.want)
+		} else if status == 100 {
+			w.say("{}")
+			if status, body := w.hear(); status != 200 {
+				t.Errorf("%s: HTTP %d %s", test.name, status, body)
+			}
+		}
+	}
+	if n := len(msp.Received()); n != 1 {
+		t.Errorf("received %d messages, want 1", n)
+	}
+}

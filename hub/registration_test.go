@@ -42,6 +42,7 @@ func TestV1_TokenAOpensConfigurationOnly(t *testing.T) {
 	for _, path := range []string{"/ocpi/2.2.1/sender/locations", "/ocpi/2.2.1/hubclientinfo", "/ocpi/2.2.1/receiver/tokens/NL/CPA/1"} {
 		wantHTTP(t, path+" with A", get(h, t, path, p.TokenA), 401, 2000)
 	}
+	wantHTTP(t, "another method with A", h.Send(t, hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/hubclientinfo", Token: p.TokenA, Body: "{}"}), 401, 2000)
 	for _, token := range []string{"", "wrong", strings.Repeat("x", 5000)} {
 		wantHTTP(t, "versions with a wrong token", get(h, t, "/ocpi/versions", token), 401, 2000)
 	}

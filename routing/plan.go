@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"net/url"
 	"strings"
 
 	"busbar/ocpi"
@@ -76,7 +77,7 @@ func checkOwner(caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
 	}
 	countryCode, rest, _ := strings.Cut(strings.TrimPrefix(req.Path, "/"), "/")
 	partyID, _, _ := strings.Cut(rest, "/")
-	owner, err := ocpi.ParsePartyKey(countryCode, partyID)
+	owner, err := ocpi.ParsePartyKey(unescaped(countryCode), unescaped(partyID))
 	if err != nil {
 		return ocpi.Errorf(ocpi.InvalidParameters,
 			"URL of module %s must be {country_code}/{party_id}/{id}: %v", req.Module, err)
@@ -86,6 +87,14 @@ func checkOwner(caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
 			"URL names %s as the owner, which is not a party of this platform", owner)
 	}
 	return nil
+}
+
+// unescaped decodes a URL segment; one that cannot be decoded names no party.
+func unescaped(segment string) string {
+	if decoded, err := url.PathUnescape(segment); err == nil {
+		return decoded
+	}
+	return segment
 }
 
 // checkTo holds that the receiver is somebody else than hub and requester.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -32,7 +33,7 @@ func (g *Gateway) configuration(handle configurationHandler) gin.HandlerFunc {
 			}
 			response = ocpi.Refused(refusal)
 			if refusal.HTTP == http.StatusMethodNotAllowed {
-				response.Headers = []ocpi.Header{{Name: "Allow", Value: allowed(c.Request.Method)}}
+				response.Headers = []ocpi.Header{{Name: "Allow", Value: allowed(c)}}
 			}
 			g.logConfiguration(c, ids, caller, response, refusal.Message, begin)
 		} else {
@@ -42,10 +43,13 @@ func (g *Gateway) configuration(handle configurationHandler) gin.HandlerFunc {
 	}
 }
 
-// allowed are the credentials methods that fit the state in which one was
-// refused (C4).
-func allowed(refused string) string {
-	if refused == http.MethodPost {
+// allowed are the methods that fit, where one was refused: of credentials those
+// of the registration's state (C4).
+func allowed(c *gin.Context) string {
+	switch {
+	case !strings.Contains(c.FullPath(), "/credentials"):
+		return "GET"
+	case c.Request.Method == http.MethodPost:
 		return "GET, PUT, DELETE"
 	}
 	return "GET, POST"
@@ -184,6 +188,9 @@ func (g *Gateway) clientInfo(c *gin.Context, caller parties.Caller) (ocpi.Respon
 	}
 	if !caller.MayRoute() {
 		return ocpi.Response{}, unauthorized("this credentials token opens versions and credentials only")
+	}
+	if c.Request.Method != http.MethodGet {
+		return ocpi.Response{}, ocpi.HTTPErrorf(http.StatusMethodNotAllowed, ocpi.ClientError, "the hub's hubclientinfo can only be read")
 	}
 	query, err := ocpi.ParsePaging(c.Request.URL.Query())
 	if err != nil {

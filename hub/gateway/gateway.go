@@ -59,7 +59,9 @@ func (g *Gateway) routes() {
 		} {
 			e.Handle(method, "/ocpi/:version/credentials"+slash, g.configuration(handle))
 		}
-		e.GET("/ocpi/:version/hubclientinfo"+slash, g.configuration(g.clientInfo))
+		for _, method := range [...]string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+			e.Handle(method, "/ocpi/:version/hubclientinfo"+slash, g.configuration(g.clientInfo))
+		}
 		e.POST("/ocpi/:version/callback/:id"+slash, g.callback)
 	}
 	for _, method := range [...]string{"GET", "POST", "PUT", "PATCH", "DELETE"} {

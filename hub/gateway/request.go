@@ -75,9 +75,6 @@ func readPlace(r *http.Request) (place, error) {
 		return place{}, errNoSuchURL // R1: configuration modules are never routed
 	}
 	p.module, p.path = id, rest[len(module):]
-	if p.path == "/" {
-		p.path = ""
-	}
 	if err := ocpi.CheckPath(p.path); err != nil {
 		p.malformed = ocpi.Errorf(ocpi.InvalidParameters, "%v", err)
 	}

@@ -49,7 +49,7 @@ func (g *Gateway) NewServer(t *tls.Config) *Server {
 	s := &Server{handler: g.engine, tls: t, conns: openConns{open: make(map[*conn]struct{})}}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.fast = &fasthttp.Server{
-		Handler: s.serve, ErrorHandler: s.refuse,
+		Handler: s.serve, ErrorHandler: s.refuse, ExpectHandler: g.expect,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: readTimeout,
 		ReadBufferSize: maxHeader, MaxRequestBodySize: prefetch, StreamRequestBody: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
@@ -114,4 +114,21 @@ type slogPrinter struct{ logger *slog.Logger }
 // Printf implements fasthttp.Logger.
 func (p slogPrinter) Printf(format string, args ...any) {
 	p.logger.Debug("OCPI listener", "detail", lazyText{format, args})
+}
+
+// expect answers Expect: 100-continue: whoever asks first need not send a body
+// that will be refused.
+func (g *Gateway) expect(c *fasthttp.RequestCtx) int {
+	var refusal *ocpi.Error
+	header := string(c.Request.Header.Peek("Authorization"))
+	if _, ok := g.cfg.Directory.Snapshot().Authenticate(header, time.Now()); !ok {
+		refusal = unauthorized("the credentials token is missing or not known to this hub")
+	} else if int64(c.Request.Header.ContentLength()) > g.cfg.MaxBody {
+		refusal = tooLarge(g.cfg.MaxBody)
+	} else {
+		return http.StatusContinue
+	}
+	c.SetContentType("application/json")
+	c.SetBody(ocpi.Refused(refusal).Body)
+	return refusal.HTTP
 }

@@ -82,7 +82,7 @@ func (t *Target) URL(path, query string) string {
 func (t *Target) appendURI(dst []byte, path, query string, end slash) []byte {
 	start := len(dst)
 	switch {
-	case path != "" && path != "/":
+	case path != "":
 		dst = append(dst, strings.TrimRight(t.path, "/")...)
 		if path[0] != '/' {
 			dst = append(dst, '/')
@@ -157,7 +157,7 @@ func (t *Target) added(query string) string {
 
 // end is how the path of a call ends.
 func (c *Call) end() slash {
-	if c.slash == asAdvertised && (c.Path == "" || c.Path == "/") {
+	if c.slash == asAdvertised && c.Path == "" {
 		return slash(c.Target.slash.Load())
 	}
 	return c.slash

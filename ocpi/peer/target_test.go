@@ -21,7 +21,7 @@ func TestM2_ExactlyOneSlashAtTheJoint(t *testing.T) {
 		// With nothing to add, the URL is the advertised one.
 		{"http://p/ocpi/locations", "", "", "/ocpi/locations"},
 		{"http://p/ocpi/locations/", "", "", "/ocpi/locations/"},
-		{"http://p/ocpi/locations", "/", "", "/ocpi/locations"},
+		{"http://p/ocpi/locations", "/", "", "/ocpi/locations/"},
 		{"http://p", "", "", "/"},
 		{"http://p", "", "offset=1", "/?offset=1"},
 		{"http://p/cdrs/", "", "offset=1", "/cdrs/?offset=1"},
