@@ -107,6 +107,7 @@ func TestU1_CallbackURLsSurviveARestart(t *testing.T) {
 	if len(msp.Received()) != 1 {
 		t.Errorf("the requester received %v", msp.Received())
 	}
+	wantHTTP(t, "a version that the hub does not speak", post(t, again, strings.Replace(given, "2.2.1", "9.9", 1), cpo.TokenC, `{}`), 404, 2000)
 	wantHTTP(t, "an unknown URL", post(t, again, given+"x", cpo.TokenC, `{}`), 404, 2001)
 	wantHTTP(t, "broken JSON", post(t, again, given, cpo.TokenC, `{`), 400, 2000)
 	again.Admin("POST", "/api/v1/platforms/"+msp.ID+"/suspend", nil)

@@ -56,8 +56,14 @@ func (g *Gateway) route(c *gin.Context) {
 // nothing that the hub does not know.
 func (g *Gateway) callback(c *gin.Context) {
 	now := time.Now()
-	g.carry(c, newEnvelope(c.Request), now, &ocpi.Request{
-		Version: ocpi.Version(c.Param("version")), Module: ocpi.ModuleCommands, Interface: ocpi.Sender,
+	ids := newEnvelope(c.Request)
+	v, err := version(c)
+	if err != nil {
+		g.fail(c, ids, err)
+		return
+	}
+	g.carry(c, ids, now, &ocpi.Request{
+		Version: v, Module: ocpi.ModuleCommands, Interface: ocpi.Sender,
 	}, func(caller parties.Caller, req *ocpi.Request, body *[]byte) routing.Reply {
 		if err := g.readRoutedBody(c, req, body); err != nil {
 			return g.refuse(req, err, now)
