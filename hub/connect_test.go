@@ -176,3 +176,42 @@ func TestDelete_ThePlatformIsTold(t *testing.T) {
 	// The party is free again.
 	h.Platform("successor", "NL/CPA:CPO")
 }
+
+func TestRotate_RefusedAfterThePeersCallbackChangesNothing(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := newReceiver(h, "cpo", "NL/CPA:CPO")
+	if status, answer := p.connect(h); status != 200 {
+		t.Fatalf("connect: HTTP %d %v", status, answer)
+	}
+	old := p.offered
+	p.status, p.gives = 500, ""
+	p.during = func() {
+		for range 2 {
+			wantHTTP(t, "details during the PUT", get(h, t, "/ocpi/2.2.1", p.offered), 200, 1000)
+		}
+	}
+	if status, answer := h.Admin("POST", "/api/v1/platforms/"+p.ID+"/rotate", nil); status != 422 {
+		t.Fatalf("rotate: HTTP %d %v", status, answer)
+	}
+	wantHTTP(t, "the token that was refused", get(h, t, "/ocpi/versions", p.offered), 401, 2000)
+	wantHTTP(t, "the old token", get(h, t, "/ocpi/versions", old), 200, 1000)
+}
+
+func TestRotate_AnAnswerThatWasLost(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := newReceiver(h, "cpo", "NL/CPA:CPO")
+	if status, answer := p.connect(h); status != 200 {
+		t.Fatalf("connect: HTTP %d %v", status, answer)
+	}
+	old := p.offered
+	p.status, p.gives = 200, "" // no credentials: whether it took the token is not known
+	if status, answer := h.Admin("POST", "/api/v1/platforms/"+p.ID+"/rotate", nil); status != 422 {
+		t.Fatalf("rotate: HTTP %d %v", status, answer)
+	}
+	wantHTTP(t, "the old token", get(h, t, "/ocpi/versions", old), 200, 1000)
+	wantHTTP(t, "the offered token, which it did take", get(h, t, "/ocpi/versions", p.offered), 200, 1000)
+	wantHTTP(t, "the offered token again", get(h, t, "/ocpi/versions", p.offered), 200, 1000)
+	wantHTTP(t, "the old token, now that the other was used", get(h, t, "/ocpi/versions", old), 401, 2000)
+}

@@ -222,6 +222,9 @@ func (h *Hub) Stop(ctx context.Context) {
 	if err := h.ocpi.Shutdown(ctx); err != nil {
 		h.logger.Warn("requests that were still in flight were cut off", "after", StopTimeout, "error", err)
 	}
+	// A Serve that begins only now, because Stop came right after Start, finds
+	// nothing to accept from.
+	h.ocpiListener.Close()
 	h.cancel()
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
 		h.admin.Close()

@@ -91,6 +91,7 @@ func TestListener_WhatIsNoRequestIsRefused(t *testing.T) {
 		"a negative length":               {[]string{post, headers, "Content-Length: -1", "", "{}"}, 400},
 		"length and chunks":               {[]string{post, headers, "Content-Length: 2", "Transfer-Encoding: chunked", "", "2", "{}", "0", "", ""}, 400},
 		"chunks and length":               {[]string{post, headers, "Transfer-Encoding: chunked", "Content-Length: 2", "", "2", "{}", "0", "", ""}, 400},
+		"the identity encoding":           {[]string{post, headers, "Transfer-Encoding: identity", "Content-Length: 2", "", "{}"}, 400},
 		"an unknown transfer encoding":    {[]string{post, headers, "Transfer-Encoding: gzip, chunked", "", "2", "{}", "0", "", ""}, 400},
 		"a bad chunk size":                {[]string{post, headers, "Transfer-Encoding: chunked", "", "zz", "{}", "0", "", ""}, 400},
 		"a control character in a header": {[]string{post, headers, "X-A: \x01", "Content-Length: 2", "", "{}"}, 400},
@@ -288,5 +289,12 @@ func TestListener_ExpectIsAnsweredBeforeTheBody(t *testing.T) {
 	}
 	if n := len(msp.Received()); n != 1 {
 		t.Errorf("received %d messages, want 1", n)
+	}
+}
+
+func TestStop_RightAfterStart(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		hubtest.Start(t).Stop()
 	}
 }

@@ -67,6 +67,13 @@ func ParseModuleID(s string) (ModuleID, error) {
 			return "", fmt.Errorf("module id %q: only letters, digits, '-', '_' and '.'", clip(s))
 		}
 	}
+	// The hub's rules for OCPI's own modules must not depend on a spelling.
+	for _, known := range append(FunctionalModules[:len(FunctionalModules):len(FunctionalModules)],
+		ModuleCredentials, ModuleHubClientInfo, "versions") {
+		if strings.EqualFold(s, string(known)) {
+			return known, nil
+		}
+	}
 	return ModuleID(s), nil
 }
 

@@ -37,7 +37,7 @@ func (s *Snapshot) Authenticate(header string, now time.Time) (Caller, bool) {
 // or only versions and credentials (V1).
 func (c Caller) MayRoute() bool {
 	switch c.Token.Kind {
-	case TokenAccess, TokenRetiring, TokenOffered:
+	case TokenAccess, TokenRetiring, TokenOffered, TokenUnconfirmed:
 		return c.Entry.registered
 	}
 	return false
@@ -53,16 +53,15 @@ func (c Caller) isRegistered() bool {
 	return c.MayRoute() && c.Token.Kind != TokenRegistration
 }
 
-// SupersedesAnother tells that the use of this token ends an older one (C5).
+// SupersedesAnother tells that the use of this token ends an older one (C5). An
+// offer ends nothing while the hub's call is open: a peer may use it to call
+// back, and refuse it after all.
 func (c Caller) SupersedesAnother() bool {
 	if !c.renewing {
 		return false
 	}
-	if c.Token.Kind == TokenRetiring || c.Token.Kind == TokenRegistration || c.Token.Kind == TokenSpent {
-		return false
-	}
 	for _, t := range c.Platform.Inbound {
-		if t.Kind == TokenRetiring || c.Token.Kind == TokenOffered && t.Kind == TokenAccess {
+		if c.Token.Kind == TokenAccess && t.Kind == TokenRetiring || c.Token.Kind == TokenUnconfirmed && t.Kind == TokenAccess {
 			return true
 		}
 	}

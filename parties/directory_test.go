@@ -159,6 +159,7 @@ func TestCaller_WhatATokenOpens(t *testing.T) {
 	give(&registered, "retiring", TokenRetiring, now.Add(time.Minute))
 	give(&registered, "retired", TokenRetiring, now)
 	give(&registered, "offered again", TokenOffered, now.Add(time.Minute))
+	give(&registered, "unconfirmed", TokenUnconfirmed, now.Add(time.Minute))
 	give(&registered, "A again", TokenRegistration, time.Time{})
 	give(&registered, "spent", TokenSpent, time.Time{})
 	give(&planned, "A", TokenRegistration, time.Time{})
@@ -169,7 +170,7 @@ func TestCaller_WhatATokenOpens(t *testing.T) {
 	}
 	for name, want := range map[string]struct{ known, routes, exchanges, supersedes bool }{
 		"access": {true, true, true, true}, "retiring": {true, true, true, false}, "retired": {},
-		"offered again": {true, true, true, true}, "A again": {true, false, true, false}, "spent": {true, false, false, false},
+		"offered again": {true, true, true, false}, "unconfirmed": {true, true, true, true}, "A again": {true, false, true, false}, "spent": {true, false, false, false},
 		"A": {true, false, true, false}, "offered": {true, false, true, false}, "held": {},
 	} {
 		c, known := d.Snapshot().Authenticate(tokens[name].Authorization(ocpi.TokenBase64), now)

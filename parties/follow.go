@@ -47,6 +47,7 @@ const (
 	// flushEvery is how often what was learned is written back.
 	flushEvery = 15 * time.Second
 	storeWait  = 5 * time.Second
+	reloadWait = 30 * time.Second
 
 	// catchUpsPerSecond are the comparisons that unknown tokens may cause.
 	catchUpsPerSecond = 20
@@ -88,6 +89,8 @@ func (f *Follower) revision(ctx context.Context) (int64, error) {
 // reload reads the record whole, hands it to the directory by take, and refills
 // the cache.
 func (f *Follower) reload(ctx context.Context, take func([]Platform, int64)) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadWait)
+	defer cancel()
 	platforms, revision, err := f.cfg.Store.All(ctx)
 	if err != nil {
 		return fmt.Errorf("load platforms: %w", err)
@@ -138,7 +141,10 @@ func (f *Follower) loop(ctx context.Context, news <-chan Change) {
 		case <-compare.C:
 			err = f.compare(ctx)
 		case now := <-flush.C:
-			f.flush(ctx)
+			// Bounded: a lock that somebody holds must not stop the following.
+			bounded, cancel := context.WithTimeout(ctx, storeWait)
+			f.flush(bounded)
+			cancel()
 			for _, e := range f.cfg.Directory.Snapshot().byID {
 				e.Client.Sweep(now)
 			}
@@ -182,7 +188,7 @@ func (f *Follower) follow(ctx context.Context, c Change) error {
 
 // fetch reads one platform from the cache when that is new enough.
 func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
-	if p, ok, err := f.cfg.Cache.Get(ctx, c.ID); err == nil && ok && p.Revision >= c.Revision {
+	if p, ok, err := f.cfg.Cache.Get(ctx, c.ID); err == nil && ok && p.Revision == c.Revision {
 		return p, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
@@ -192,20 +198,15 @@ func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
 
 // CatchUp compares the directory with the record at once, because a token is not
 // known that another replica may have issued a moment ago: behind a load
-// balancer a platform's first call need not arrive where it registered. It tells
-// whether the directory has changed. Guessed tokens cannot make it ask more than
-// catchUpsPerSecond times.
-func (f *Follower) CatchUp(ctx context.Context) bool {
+// balancer a platform's first call need not arrive where it registered. Guessed
+// tokens cannot make it ask more than catchUpsPerSecond times.
+func (f *Follower) CatchUp(ctx context.Context) {
 	if !f.catchUps.Allow() {
-		return false
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, catchUpWait)
 	defer cancel()
-	before := f.cfg.Directory.Snapshot()
-	if err := f.compare(ctx); err != nil {
-		return false // Run says so
-	}
-	return f.cfg.Directory.Snapshot() != before
+	_ = f.compare(ctx) // Run tells when the database cannot be asked
 }
 
 func (f *Follower) compare(ctx context.Context) error {

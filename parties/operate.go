@@ -64,7 +64,11 @@ func (r *Registrar) Amend(ctx context.Context, id PlatformID, a Amendment) (Plat
 			p.VersionLimit = *a.VersionLimit
 		}
 		if a.Quirks != nil {
+			learned := p.Quirks.TokenForm
 			p.Quirks = *a.Quirks
+			if p.Quirks.TokenForm == "" {
+				p.Quirks.TokenForm = learned // the hub found it out, and nobody said otherwise
+			}
 		}
 		return nil
 	})
@@ -121,7 +125,7 @@ func (r *Registrar) Delete(ctx context.Context, id PlatformID) error {
 	}
 	r.cfg.Directory.Remove(id, revision)
 	r.announce(ctx, Change{Revision: revision, ID: id}, nil)
-	if entry != nil && entry.Platform.Registered() {
+	if entry != nil && entry.Platform.Registered() && !entry.Platform.Held {
 		r.sayGoodbye(ctx, &entry.Platform)
 	}
 	return nil

@@ -106,6 +106,9 @@ const (
 	// ended: like A on a platform that is not registered, like an access token
 	// on one that is. It has an expiry.
 	TokenOffered TokenKind = "offered"
+	// TokenUnconfirmed is an offer whose call's answer was lost: good until it
+	// expires and, if the platform uses it, for good.
+	TokenUnconfirmed TokenKind = "unconfirmed"
 	// TokenAccess is C (or B, once accepted): everything.
 	TokenAccess TokenKind = "access"
 	// TokenRetiring is an access token that was renewed: valid until its
@@ -127,7 +130,7 @@ func (p *Platform) Reachable() bool {
 // renewing tells that more than one token may be in use, so that one may have to
 // end.
 func (p *Platform) renewing() bool {
-	return slices.ContainsFunc(p.Inbound, func(t InboundToken) bool { return t.Kind == TokenRetiring || t.Kind == TokenOffered })
+	return slices.ContainsFunc(p.Inbound, func(t InboundToken) bool { return t.Kind == TokenRetiring || t.Kind == TokenUnconfirmed })
 }
 
 // Parties are the parties that the platform speaks for, each once: the

@@ -2,6 +2,7 @@ package parties
 
 import (
 	"context"
+	"slices"
 
 	"busbar/ocpi"
 )
@@ -98,7 +99,10 @@ func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []
 		if presented.Kind != TokenRetiring {
 			presented.Kind, presented.ExpiresAt = TokenRetiring, r.now().Add(renewalOverlap)
 		}
-		p.Inbound = append(without(p.Inbound, TokenAccess, TokenRetiring, TokenOffered), presented, record)
+		// An offer of the hub's that is under way stays: its call decides on it.
+		kept := slices.DeleteFunc(without(p.Inbound, TokenAccess, TokenRetiring, TokenUnconfirmed),
+			func(t InboundToken) bool { return t.Hash == presented.Hash })
+		p.Inbound = append(kept, presented, record)
 		return nil
 	})
 	if err != nil {
@@ -140,6 +144,9 @@ func (r *Registrar) End(ctx context.Context, c Caller) error {
 		return ocpi.HTTPErrorf(405, ocpi.ClientError, "this platform is not registered")
 	}
 	_, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
+		if findToken(p, c.Token.Hash, r.now()) < 0 || !p.Registered() {
+			return ocpi.HTTPErrorf(405, ocpi.ClientError, "this registration ended meanwhile")
+		}
 		r.unregister(p)
 		return nil
 	})
@@ -149,7 +156,9 @@ func (r *Registrar) End(ctx context.Context, c Caller) error {
 // unregister voids the tokens in both directions. The parties stay claimed: the
 // platform may register again, and ClientInfo objects are never deleted (O4).
 func (r *Registrar) unregister(p *Platform) {
-	p.Inbound, p.Outbound = nil, ocpi.CredentialsToken{}
+	// A fresh token A is not of this registration: it begins the next.
+	p.Inbound = slices.DeleteFunc(slices.Clone(p.Inbound), func(t InboundToken) bool { return t.Kind != TokenRegistration })
+	p.Outbound = ocpi.CredentialsToken{}
 	p.Version, p.Endpoints = "", nil
 	p.setStatus(ocpi.Suspended, r.now())
 }

@@ -183,15 +183,21 @@ func (r *Registrar) adopt(p *Platform, creds ocpi.Credentials, v ocpi.Version, f
 // TokenUsed ends the tokens that the caller's has replaced: the peer has shown
 // that it holds the new one (C5).
 func (r *Registrar) TokenUsed(ctx context.Context, c Caller) error {
+	// A message waits for this; a database that is slow must not hold it up.
+	ctx, cancel := context.WithTimeout(ctx, tokenUsedTimeout)
+	defer cancel()
 	_, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		i := findToken(p, c.Token.Hash, r.now())
 		if i < 0 {
 			return errNothingToDo
 		}
-		if p.Inbound[i].Kind == TokenOffered && p.Registered() {
+		if p.Inbound[i].Kind == TokenUnconfirmed && p.Registered() {
 			// A renewal whose answer was lost: the peer did take the token.
 			r.promote(p, i)
 			return nil
+		}
+		if p.Inbound[i].Kind != TokenAccess {
+			return errNothingToDo
 		}
 		kept := without(p.Inbound, TokenRetiring)
 		if len(kept) == len(p.Inbound) {
@@ -205,6 +211,8 @@ func (r *Registrar) TokenUsed(ctx context.Context, c Caller) error {
 	}
 	return err
 }
+
+const tokenUsedTimeout = 500 * time.Millisecond
 
 var errNothingToDo = errors.New("nothing to do")
 

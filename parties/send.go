@@ -43,7 +43,7 @@ func (r *Registrar) connect(ctx context.Context, id PlatformID, versionsURL stri
 	}
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
 	if _, err := r.update(ctx, id, func(p *Platform) error {
-		p.Inbound = append(without(p.Inbound, TokenOffered), record)
+		p.Inbound = append(without(p.Inbound, TokenOffered, TokenUnconfirmed), record)
 		return nil
 	}); err != nil {
 		return Platform{}, err
@@ -129,7 +129,8 @@ func hasFreshAccess(p *Platform) bool {
 // withdraw takes an offer back when the peer certainly did not accept it. After
 // a call whose answer was lost it stays, and expires.
 func (r *Registrar) withdraw(p *Platform, i int, failure error) {
-	if errors.Is(failure, errAnswerLost) {
+	if p.Inbound[i].Kind == TokenOffered && errors.Is(failure, errAnswerLost) {
+		p.Inbound[i].Kind = TokenUnconfirmed
 		return
 	}
 	if p.Inbound[i].Kind == TokenOffered {
@@ -151,7 +152,10 @@ func (r *Registrar) Rotate(ctx context.Context, id PlatformID) (Platform, error)
 	defer talk.client.Close()
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
 	if _, err := r.update(ctx, id, func(p *Platform) error {
-		p.Inbound = append(without(p.Inbound, TokenOffered), record)
+		if !p.Registered() || p.Held {
+			return fmt.Errorf("%w any more", ErrNotRegistered)
+		}
+		p.Inbound = append(without(p.Inbound, TokenOffered, TokenUnconfirmed), record)
 		return nil
 	}); err != nil {
 		return Platform{}, err
@@ -182,7 +186,7 @@ func (r *Registrar) concludeRotate(ctx context.Context, id PlatformID, outbound 
 			// Unless the platform renewed its side while the call was open.
 			p.Outbound = creds.Token
 		}
-		if i >= 0 {
+		if i >= 0 && p.Inbound[i].Kind == TokenOffered {
 			r.promote(p, i)
 		}
 		return nil

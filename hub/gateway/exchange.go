@@ -91,7 +91,7 @@ func parseTarget(target string) (*url.URL, error) {
 }
 
 var (
-	errFraming = errors.New("Content-Length beside Transfer-Encoding")
+	errFraming = errors.New("Transfer-Encoding that is not chunked alone")
 	errFolded  = errors.New("a header is folded over two lines")
 )
 
@@ -103,14 +103,20 @@ func checkFraming(h *fasthttp.RequestHeader) error {
 	if bytes.Contains(raw, []byte("\n ")) || bytes.Contains(raw, []byte("\n\t")) {
 		return errFolded
 	}
-	if h.ContentLength() != -1 {
-		return nil
-	}
+	length, chunked, encodings := false, false, 0
 	for line := range bytes.Lines(raw) {
-		name, _, _ := bytes.Cut(line, []byte(":"))
-		if bytes.EqualFold(bytes.TrimSpace(name), []byte("Content-Length")) {
-			return errFraming
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch name = bytes.TrimSpace(name); {
+		case len(name) != len("Content-Length") && len(name) != len("Transfer-Encoding"):
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			length = true
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			encodings++
+			chunked = bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked"))
 		}
+	}
+	if encodings > 1 || encodings == 1 && (!chunked || length) {
+		return errFraming
 	}
 	return nil
 }

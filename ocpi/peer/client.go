@@ -101,7 +101,7 @@ func (c *Client) Do(ctx context.Context, deadline time.Time, call *Call) (*Answe
 	again.slash = slash
 	second, err := c.authorized(ctx, deadline, &again)
 	if err != nil {
-		return answer, nil // the first answer is the better news
+		return better(answer, err)
 	}
 	answer.Release()
 	if second.Status()/100 != 3 && call.Path == "" {
@@ -121,7 +121,7 @@ func (c *Client) authorized(ctx context.Context, deadline time.Time, call *Call)
 	other.value = auth.token.Authorization(other.form)
 	second, err := c.exchange(ctx, deadline, call, other.value)
 	if err != nil {
-		return answer, nil // the first answer is the better news
+		return better(answer, err)
 	}
 	if second.Status() == 401 {
 		second.Release()
@@ -133,6 +133,16 @@ func (c *Client) authorized(ctx context.Context, deadline time.Time, call *Call)
 	c.auth.CompareAndSwap(auth, other)
 	answer.Release()
 	return second, nil
+}
+
+// better is what a call came to whose second attempt failed: the first answer
+// if nothing was sent again, else the failure, since the peer may have acted.
+func better(first *Answer, second error) (*Answer, error) {
+	if f := FailureOf(second); f == Unreachable || f == Busy {
+		return first, nil
+	}
+	first.Release()
+	return nil, second
 }
 
 // Close closes idle connections now and busy ones when their call ends.
@@ -157,6 +167,18 @@ func (c *Client) sweep(now time.Time, closePools bool) {
 // maxHosts bounds the hosts of one platform, whose URLs are its own to choose.
 const maxHosts = 16
 
+// evict gives up a host that nobody is talking to now, for another.
+func (c *Client) evict() bool {
+	for key, p := range c.pools {
+		if p.retire() {
+			delete(c.pools, key)
+			c.last.Store(nil)
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Client) pool(t *Target) (*pool, error) {
 	key := poolKey{t.tls, t.addr}
 	if last := c.last.Load(); last != nil && last.key == key {
@@ -169,7 +191,7 @@ func (c *Client) pool(t *Target) (*pool, error) {
 	case p != nil:
 	case c.closed:
 		return nil, errPoolClosed
-	case len(c.pools) >= maxHosts:
+	case len(c.pools) >= maxHosts && !c.evict():
 		return nil, errTooManyHosts
 	default:
 		p = c.dialer.newPool(*t)

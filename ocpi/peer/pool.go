@@ -258,3 +258,15 @@ func (p *pool) sweep(now time.Time, closePool bool) {
 		c.Close()
 	}
 }
+
+// retire closes the pool if all its connections are idle.
+func (p *pool) retire() bool {
+	p.mu.Lock()
+	unused := p.open == len(p.idle) && len(p.waiting) == 0
+	p.closed = p.closed || unused
+	p.mu.Unlock()
+	if unused {
+		p.sweep(time.Time{}, true)
+	}
+	return unused
+}

@@ -262,8 +262,17 @@ func TestAPlatformHasABoundOfHosts(t *testing.T) {
 	for n := range maxHosts {
 		to(n).succeeds(t)
 	}
-	to(maxHosts).fails(t, Unreachable)
-	to(0).succeeds(t)
+	// One that nobody talks to gives way; when all are in use, none does.
+	to(maxHosts).succeeds(t)
+	if len(c.pools) != maxHosts {
+		t.Errorf("%d pools, want %d", len(c.pools), maxHosts)
+	}
+	for _, pool := range c.pools {
+		pool.mu.Lock()
+		pool.open++ // a call under way
+		pool.mu.Unlock()
+	}
+	to(maxHosts+1).fails(t, Unreachable)
 	// TLS to a host is another connection than plain text.
 	if a, b := target(t, "http://h:443/"), target(t, "https://h/"); (poolKey{a.tls, a.addr}) == (poolKey{b.tls, b.addr}) {
 		t.Error("http and https share a pool")
