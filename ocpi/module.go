@@ -58,6 +58,9 @@ func (m ModuleID) ClientOwned() bool {
 // ParseModuleID accepts any id that is one plain URL segment, custom ones
 // included.
 func ParseModuleID(s string) (ModuleID, error) {
+	if ModuleID(s).IsStandard() {
+		return ModuleID(s), nil
+	}
 	if len(s) < 1 || len(s) > 64 || s == "." || s == ".." {
 		return "", fmt.Errorf("module id %q: must be 1 to 64 characters", clip(s))
 	}

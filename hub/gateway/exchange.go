@@ -104,13 +104,17 @@ func checkFraming(h *fasthttp.RequestHeader) error {
 		return errFolded
 	}
 	length, chunked, encodings := false, false, 0
-	for line := range bytes.Lines(raw) {
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		switch name = bytes.TrimSpace(name); {
-		case len(name) != len("Content-Length") && len(name) != len("Transfer-Encoding"):
-		case bytes.EqualFold(name, []byte("Content-Length")):
+	for rest := raw; len(rest) > 0; {
+		line := rest
+		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+			line, rest = rest[:end], rest[end+1:]
+		} else {
+			rest = nil
+		}
+		// fasthttp has refused names with spaces.
+		if _, ok := headerValue(line, "Content-Length"); ok {
 			length = true
-		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+		} else if value, ok := headerValue(line, "Transfer-Encoding"); ok {
 			encodings++
 			chunked = bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked"))
 		}
@@ -119,6 +123,16 @@ func checkFraming(h *fasthttp.RequestHeader) error {
 		return errFraming
 	}
 	return nil
+}
+
+// headerValue is what stands behind the colon of a line that begins with the
+// name.
+func headerValue(line []byte, name string) ([]byte, bool) {
+	n := len(name)
+	if len(line) <= n || line[n] != ':' || line[0]|0x20 != name[0]|0x20 || !bytes.EqualFold(line[:n], []byte(name)) {
+		return nil, false
+	}
+	return line[n+1:], true
 }
 
 // method returns the method without a copy for the ones that OCPI knows.

@@ -42,10 +42,13 @@ func (s *Callbacks) SaveCallback(ctx context.Context, c routing.Callback) error 
 	return fault("save callback", s.db.write.WithContext(ctx).Create(&row).Error)
 }
 
+// isText tells whether a database can hold s at all.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
 // Callback implements routing.CallbackStore.
 func (s *Callbacks) Callback(ctx context.Context, id string, now time.Time) (routing.Callback, error) {
 	// The id is whatever stood in a URL; Postgres refuses text like this.
-	if !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
+	if !isText(id) {
 		return routing.Callback{}, routing.ErrNoCallback
 	}
 	var rows []callbackRow

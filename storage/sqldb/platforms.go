@@ -58,7 +58,7 @@ func (s *Platforms) All(ctx context.Context) (all []parties.Platform, revision i
 
 // Get implements parties.Store.
 func (s *Platforms) Get(ctx context.Context, id parties.PlatformID) (p parties.Platform, err error) {
-	if id == "" {
+	if id == "" || !isText(string(id)) {
 		return p, parties.ErrNotFound
 	}
 	err = s.snapshot(ctx, func(tx *gorm.DB) error {
@@ -134,6 +134,9 @@ func missed(tx *gorm.DB, id parties.PlatformID) error {
 
 // Delete implements parties.Store.
 func (s *Platforms) Delete(ctx context.Context, id parties.PlatformID) (int64, error) {
+	if !isText(string(id)) {
+		return 0, parties.ErrNotFound
+	}
 	return s.change(ctx, "delete platform "+string(id), func(tx *gorm.DB, _ int64) error {
 		// The other tables follow: ON DELETE CASCADE.
 		result := tx.Where("id = ?", string(id)).Delete(&platformRow{})
