@@ -12,9 +12,7 @@ type Response struct {
 	HTTP int
 	// Status is the status_code of the envelope in Body.
 	Status StatusCode
-	// ContentType is empty for application/json.
-	ContentType string
-	Body        []byte
+	Body   []byte
 	// From is whom the requester hears: the receiver, or the hub.
 	From Address
 	// Headers are the ones of the answer that OCPI gives a meaning, in order:

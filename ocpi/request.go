@@ -81,18 +81,8 @@ type Request struct {
 	From, To      Address
 	RequestID     string
 	CorrelationID string
-	ContentType   string
 	// Body is forwarded byte for byte; nil when there is none.
 	Body []byte
-}
-
-// Segments are the escaped segments of Path: "/NL/CPA/L%2F1" has three.
-func (r *Request) Segments() []string {
-	path := strings.Trim(r.Path, "/")
-	if path == "" {
-		return nil
-	}
-	return strings.Split(path, "/")
 }
 
 // IsAuthorize tells the real-time authorisation of a driver's token, POST

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"busbar/ocpi"
 )
 
@@ -73,22 +71,6 @@ func TestCheckPathRefusesWaysOut(t *testing.T) {
 	} {
 		if err := ocpi.CheckPath(tt.path); err == nil || !strings.Contains(err.Error(), tt.fault) {
 			t.Errorf("%q: %v, want a fault about a %s", tt.path, err, tt.fault)
-		}
-	}
-}
-
-func TestM2_SegmentsStayEscaped(t *testing.T) {
-	t.Parallel()
-	for path, want := range map[string][]string{
-		"":                   nil,
-		"/":                  nil,
-		"/NL/CPA/L%2F1":      {"NL", "CPA", "L%2F1"},
-		"/NL/CPA/LOC1/":      {"NL", "CPA", "LOC1"},
-		"/NL/CPA/%23NA/E1/1": {"NL", "CPA", "%23NA", "E1", "1"},
-		"/NL//LOC1":          {"NL", "", "LOC1"},
-	} {
-		if diff := cmp.Diff(want, (&ocpi.Request{Path: path}).Segments()); diff != "" {
-			t.Errorf("%s:\n%s", path, diff)
 		}
 	}
 }

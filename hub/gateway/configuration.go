@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -137,37 +138,27 @@ func (g *Gateway) getCredentials(c *gin.Context, caller parties.Caller) (ocpi.Re
 	return ocpi.Answered(g.cfg.Registrar.Own(caller, presented).JSON()), nil
 }
 
-func (g *Gateway) postCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
-	v, err := credentialsRequest(c, caller)
-	if err != nil {
-		return ocpi.Response{}, err
+// exchangeCredentials serves POST and PUT, which differ in what the registrar
+// makes of the body.
+func (g *Gateway) exchangeCredentials(
+	act func(context.Context, parties.Caller, ocpi.Version, []byte) (parties.Issued, error)) configurationHandler {
+	return func(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
+		v, err := credentialsRequest(c, caller)
+		if err != nil {
+			return ocpi.Response{}, err
+		}
+		body, err := readBody(c.Request, nil, g.cfg.MaxBody)
+		if err != nil {
+			return ocpi.Response{}, err
+		}
+		issued, err := act(c.Request.Context(), caller, v, body)
+		if err != nil {
+			return ocpi.Response{}, err
+		}
+		response := ocpi.Answered(issued.Credentials.JSON())
+		response.HTTP = issued.HTTP
+		return response, nil
 	}
-	body, err := readBody(c.Request, nil, g.cfg.MaxBody)
-	if err != nil {
-		return ocpi.Response{}, err
-	}
-	return issued(g.cfg.Registrar.Register(c.Request.Context(), caller, v, body))
-}
-
-func (g *Gateway) putCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {
-	v, err := credentialsRequest(c, caller)
-	if err != nil {
-		return ocpi.Response{}, err
-	}
-	body, err := readBody(c.Request, nil, g.cfg.MaxBody)
-	if err != nil {
-		return ocpi.Response{}, err
-	}
-	return issued(g.cfg.Registrar.Renew(c.Request.Context(), caller, v, body))
-}
-
-func issued(i parties.Issued, err error) (ocpi.Response, error) {
-	if err != nil {
-		return ocpi.Response{}, err
-	}
-	response := ocpi.Answered(i.Credentials.JSON())
-	response.HTTP = i.HTTP
-	return response, nil
 }
 
 func (g *Gateway) deleteCredentials(c *gin.Context, caller parties.Caller) (ocpi.Response, error) {

@@ -4,6 +4,9 @@
 // headers that OCPI wants on it. The configuration modules (versions,
 // credentials, hubclientinfo) are answered here from package parties.
 //
+// Server puts the engine behind fasthttp's HTTP server, for what net/http's would
+// cost (server.go, exchange.go).
+//
 // It decides nothing about where a message goes, and errors.go alone turns
 // errors into HTTP and OCPI status. The URL is read from the bytes that the
 // requester sent, not from gin's or net/http's decoded path: ids may hold

@@ -53,8 +53,8 @@ func (g *Gateway) routes() {
 		e.GET("/ocpi/versions"+slash, g.configuration(g.versions))
 		e.GET("/ocpi/:version"+slash, g.configuration(g.details))
 		for method, handle := range map[string]configurationHandler{
-			http.MethodGet: g.getCredentials, http.MethodPost: g.postCredentials,
-			http.MethodPut: g.putCredentials, http.MethodDelete: g.deleteCredentials,
+			http.MethodGet: g.getCredentials, http.MethodPost: g.exchangeCredentials(g.cfg.Registrar.Register),
+			http.MethodPut: g.exchangeCredentials(g.cfg.Registrar.Renew), http.MethodDelete: g.deleteCredentials,
 		} {
 			e.Handle(method, "/ocpi/:version/credentials"+slash, g.configuration(handle))
 		}

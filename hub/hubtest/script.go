@@ -64,7 +64,7 @@ type script struct {
 	at, title string
 
 	// pending is begun by a line and completed by the indented lines below it.
-	pending func() bool
+	pending func()
 	request Request
 	roles   []string
 	modules []string
@@ -112,7 +112,7 @@ func (s *script) statement(line string) {
 	case "platform":
 		name, roles, _ := strings.Cut(rest, " ")
 		s.roles, s.modules = strings.Fields(roles), nil
-		s.pending = func() bool { s.register(name); return true }
+		s.pending = func() { s.register(name) }
 	case "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS":
 		s.begin(word, strings.Fields(rest))
 	case "http":
@@ -177,7 +177,7 @@ func (s *script) begin(method string, words []string) {
 			s.fatal("unknown word %q", words[i])
 		}
 	}
-	s.pending = func() bool { s.last = s.hub.Send(s.t, s.request); return true }
+	s.pending = func() { s.last = s.hub.Send(s.t, s.request) }
 }
 
 func (s *script) platform(p *Platform, rest string) {

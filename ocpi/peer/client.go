@@ -70,9 +70,8 @@ type Call struct {
 	// Path and Query are joined to the target, escaped.
 	Path, Query string
 	// Headers are sent as they are spelled, behind Host and Authorization.
-	Headers     []ocpi.Header
-	ContentType string
-	Body        []byte
+	Headers []ocpi.Header
+	Body    []byte
 
 	// Anonymous leaves the Authorization header out: for a URL of the platform
 	// that is on none of its registered hosts.

@@ -13,6 +13,7 @@
 // whether an idle connection is still alive before it writes a POST that must
 // not be sent twice.
 //
-// The package follows no redirect, retries no write that may have arrived, and
-// knows no OCPI object: bodies are bytes.
+// The package follows no redirect but one to the same path with or without a
+// trailing slash, at the platform's own host; it retries no write that may have
+// arrived, and knows no OCPI object: bodies are bytes.
 package peer

@@ -188,11 +188,7 @@ func appendHeader(b []byte, call *Call, authorization string) []byte {
 	}
 	switch {
 	case call.Body != nil:
-		contentType := call.ContentType
-		if contentType == "" {
-			contentType = "application/json"
-		}
-		b = appendLine(b, "Content-Type", contentType)
+		b = appendLine(b, "Content-Type", "application/json")
 		fallthrough
 	case call.Method == "POST" || call.Method == "PUT" || call.Method == "PATCH":
 		b = append(b, "Content-Length: "...)
@@ -229,9 +225,6 @@ func (a *Answer) Body() []byte { return a.resp.Body() }
 
 // Header is the value of a header, empty when it is absent.
 func (a *Answer) Header(name string) string { return string(a.resp.Header.Peek(name)) }
-
-// ContentType is the value of Content-Type.
-func (a *Answer) ContentType() string { return string(a.resp.Header.ContentType()) }
 
 // Encoded tells a body that was compressed though nobody asked.
 func (a *Answer) Encoded() bool {

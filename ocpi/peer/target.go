@@ -60,21 +60,9 @@ func address(u *url.URL) string {
 // String is the URL as the peer advertised it.
 func (t *Target) String() string { return t.raw }
 
-// Host is the host and port that the URL names.
-func (t *Target) Host() string { return t.host }
-
 // SameHost tells whether two targets are served by the same host and port, in
 // the same way.
 func (t *Target) SameHost(o *Target) bool { return t.tls == o.tls && strings.EqualFold(t.addr, o.addr) }
-
-// URL is the target with a path and query behind it.
-func (t *Target) URL(path, query string) string {
-	scheme := "http://"
-	if t.tls {
-		scheme = "https://"
-	}
-	return scheme + t.host + string(t.appendURI(nil, path, query, asAdvertised))
-}
 
 // appendURI writes the request target. With nothing to add it is the
 // advertised URL, trailing slash and all; otherwise exactly one slash stands at
