@@ -42,6 +42,19 @@ type Config struct {
 	LogLevel slog.Level
 	LogJSON  bool
 
+	// AliveInterval is the silence after which a platform is checked.
+	AliveInterval time.Duration
+	// ClosedAgreements lets only parties talk that have an agreement.
+	ClosedAgreements bool
+	// JournalRetention is how long message metadata is kept.
+	JournalRetention time.Duration
+	// SuppressUnchanged keeps broadcasts to itself that change nothing of the
+	// stored object but last_updated.
+	SuppressUnchanged bool
+	// PullNewPlatforms fetches a CPO's Locations and Tariffs after its first
+	// registration.
+	PullNewPlatforms bool
+
 	// Journals take note of every message besides the log.
 	Journals []routing.Journal
 	// QuietMessages leaves the record of each message out of the log, for a

@@ -20,7 +20,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"busbar/catalog"
 	"busbar/hub/gateway"
+	"busbar/journal"
 	"busbar/ocpi/peer"
 	"busbar/parties"
 	"busbar/routing"
@@ -35,7 +37,13 @@ type Hub struct {
 	log      *logWriter
 	stores   *storage.Stores
 	follower *parties.Follower
+	monitor  *parties.Monitor
+	catalog  *catalog.Catalog
+	index    *routing.Index
+	fanout   *routing.Fanout
+	puller   *routing.Puller
 	router   *routing.Router
+	recorder *journal.Recorder
 
 	ocpi                        *gateway.Server
 	admin                       *http.Server
@@ -47,6 +55,8 @@ type Hub struct {
 	// cancel ends the background work.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	// endJournal writes what the journal still holds.
+	endJournal func()
 	failed  chan error
 }
 
@@ -85,6 +95,9 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
 	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers})
 	directory := parties.NewDirectory(dialer)
+	if cfg.ClosedAgreements {
+		directory.RequireAgreements()
+	}
 	registrar := parties.NewRegistrar(parties.RegistrarConfig{
 		Store: h.stores.Platforms, Cache: h.stores.Cache, Directory: directory,
 		Dialer: dialer, Hub: identity, Logger: h.logger, Metrics: registry,
@@ -95,17 +108,37 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if err := h.follower.Load(ctx); err != nil {
 		return nil, err
 	}
-	journals := cfg.Journals
+	h.recorder = journal.New(journal.Config{
+		Store: h.stores.Journal, Logger: h.logger, Metrics: registry, Retention: cfg.JournalRetention,
+	})
+	journals := append([]routing.Journal{h.recorder}, cfg.Journals...)
 	if !cfg.QuietMessages {
 		journals = append([]routing.Journal{newMessageLog(cfg, h.log)}, journals...)
 	}
+	h.catalog = catalog.New(catalog.Config{
+		Store: h.stores.Catalog, Logger: h.logger, Metrics: registry, MaxDocument: int(cfg.MaxBody),
+	})
+	h.index = routing.NewIndex(routing.IndexConfig{Store: h.stores.Lessons, Catalog: h.catalog, Logger: h.logger})
+	h.fanout = routing.NewFanout(routing.FanoutConfig{
+		Directory: directory, Hub: cfg.Party, Timeout: cfg.ForwardTimeout, Journals: journals, Logger: h.logger,
+		Metrics: registry, Suspect: func(id parties.PlatformID) { h.monitor.Suspect(id) },
+	})
+	h.puller = routing.NewPuller(routing.PullerConfig{
+		Directory: directory, Hub: identity, Catalog: h.catalog, Broadcasts: h.stores.Broadcasts, Logger: h.logger,
+		Timeout: cfg.ForwardTimeout, NewPlatforms: cfg.PullNewPlatforms,
+	})
+	h.monitor = parties.NewMonitor(parties.MonitorConfig{
+		Directory: directory, Registrar: registrar, Store: h.stores.Platforms, Logger: h.logger,
+		Interval: cfg.AliveInterval, Push: h.fanout.PushClientInfo, Back: h.puller.Refresh,
+	})
 	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
-		Callbacks: h.stores.Callbacks, Logger: h.logger,
+		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Broadcasts: h.stores.Broadcasts,
+		Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
-		CatchUp: h.follower.CatchUp,
+		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard,
 	})
 	tls, err := tlsConfig(cfg)
 	if err != nil {
@@ -118,7 +151,8 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	h.freshAdminToken = fresh
 	adminServer := web.New(web.Config{
-		Directory: directory, Registrar: registrar, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
+		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
+		Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
 	})
 
 	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
@@ -176,8 +210,18 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	h.cancel = cancel
+	// Last to end: what the others do while they stop is taken note of.
+	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
+	recorded := make(chan struct{})
+	h.endJournal = func() { stopRecording(); <-recorded }
+	go func() { defer close(recorded); h.recorder.Run(recording) }()
 	h.running.Go(func() { h.follower.Run(background) })
 	h.running.Go(func() { h.router.Run(background) })
+	h.running.Go(func() { h.monitor.Run(background) })
+	h.running.Go(func() { h.puller.Run(background) })
+	h.running.Go(func() { h.catalog.Run(background) })
+	h.running.Go(func() { h.index.Run(background) })
+	h.running.Go(func() { h.stores.Broadcasts.Run(background, h.fanout.Deliver) })
 	h.serve(h.admin.Serve, h.adminListener)
 	h.serve(h.ocpi.Serve, h.ocpiListener)
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
@@ -229,7 +273,9 @@ func (h *Hub) Stop(ctx context.Context) {
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
 		h.admin.Close()
 	}
+	h.fanout.Stop(ctx)
 	h.running.Wait()
+	h.endJournal()
 	h.logger.Info("hub stopped")
 	h.close()
 }

@@ -29,6 +29,7 @@ type Settings struct {
 	AllowPrivatePeers, MaxBody                  string
 	TLSCert, TLSKey, TLSClientCA                string
 	LogLevel, LogFormat, JournalRetention       string
+	SuppressUnchanged, PullNewPlatforms         string
 }
 
 // faults collects what is wrong, so that the operator learns of everything at
@@ -52,16 +53,14 @@ func (s Settings) Config() (Config, error) {
 		AllowPrivatePeers: f.boolean("ALLOW_PRIVATE_PEERS", s.AllowPrivatePeers),
 		MaxBody:           f.size("MAX_BODY", s.MaxBody, 16<<20),
 		AdminToken:        f.token("ADMIN_TOKEN", s.AdminToken),
+		AliveInterval:     f.duration("ALIVE_INTERVAL", s.AliveInterval, 5*time.Minute, time.Second, 24*time.Hour),
+		ClosedAgreements:  f.choice("AGREEMENTS", s.Agreements, "open", "closed") == "closed",
+		JournalRetention:  f.duration("JOURNAL_RETENTION", s.JournalRetention, 30*24*time.Hour, time.Hour, 10*365*24*time.Hour),
+		SuppressUnchanged: f.boolean("SUPPRESS_UNCHANGED", s.SuppressUnchanged),
+		PullNewPlatforms:  f.boolean("PULL_NEW_PLATFORMS", s.PullNewPlatforms),
 		LogLevel:          f.level("LOG_LEVEL", s.LogLevel),
 		LogJSON:           f.choice("LOG_FORMAT", s.LogFormat, "text", "json") == "json",
 		TLSCert:           s.TLSCert, TLSKey: s.TLSKey, TLSClientCA: s.TLSClientCA,
-	}
-	// Checked although this version has no use for them yet: a fault here must
-	// not surface with the next version.
-	f.duration("ALIVE_INTERVAL", s.AliveInterval, 5*time.Minute, time.Second, 24*time.Hour)
-	f.duration("JOURNAL_RETENTION", s.JournalRetention, 30*24*time.Hour, time.Hour, 10*365*24*time.Hour)
-	if f.choice("AGREEMENTS", s.Agreements, "open", "closed") == "closed" {
-		f.add("AGREEMENTS", "closed is not available in this version: it has no agreements yet, so nobody could talk")
 	}
 	f.stores(s, &cfg)
 	f.tls(cfg)

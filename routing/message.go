@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"busbar/ocpi"
+	"busbar/parties"
 )
 
 // PlanKind is what the router decided to do with a request.
@@ -12,6 +13,13 @@ type PlanKind string
 const (
 	// PlanDirect forwards to the platform of the party that is addressed.
 	PlanDirect PlanKind = "direct"
+	// PlanBroadcast keeps what was pushed and sends it to every party that it is
+	// meant for.
+	PlanBroadcast PlanKind = "broadcast"
+	// PlanOpen forwards to the party that the message itself leads to.
+	PlanOpen PlanKind = "open"
+	// PlanCatalog answers a list of all that the requester may see.
+	PlanCatalog PlanKind = "catalog"
 	// PlanRefused sends nothing: the answer is an error.
 	PlanRefused PlanKind = "refused"
 )
@@ -30,6 +38,9 @@ const (
 	OutcomeUnreachable Outcome = "unreachable" // 4003
 	OutcomeBadAnswer   Outcome = "bad_answer"  // 4000: not an OCPI answer, or no endpoint
 	OutcomeCancelled   Outcome = "cancelled"   // the requester went away
+	OutcomeOffline     Outcome = "offline"     // a leg whose receiver went offline while it waited
+	OutcomeOverflow    Outcome = "overflow"    // a leg for which the receiver's lane had no room
+	OutcomeSuperseded  Outcome = "superseded"  // a leg that a newer one made pointless
 )
 
 // Message is the metadata of one message that passed the hub: what the journal
@@ -57,6 +68,36 @@ type Message struct {
 	Duration, Peer time.Duration
 }
 
-// Journal takes note of messages. Record must not block and must not keep the
-// pointer: it is called on the request path.
-type Journal interface{ Record(*Message) }
+// Legs is how a broadcast ended, after all its legs did.
+type Legs struct {
+	// Time is when the broadcast was accepted; Duration until its last leg ended.
+	Time          time.Time
+	Duration      time.Duration
+	CorrelationID string
+	Method        string
+	Module        ocpi.ModuleID
+	From          ocpi.PartyKey
+	// Total legs were to be sent; OK were answered 1xxx, Superseded became
+	// pointless before they were sent. Failed are all others.
+	Total, OK, Superseded int
+	Failed                []FailedLeg
+}
+
+// FailedLeg is one leg of a broadcast that did not arrive, or was refused.
+type FailedLeg struct {
+	To         ocpi.PartyKey
+	Platform   parties.PlatformID
+	RequestID  string
+	Outcome    Outcome
+	HTTPStatus int
+	OCPIStatus ocpi.StatusCode
+	Detail     string
+	Duration   time.Duration
+}
+
+// Journal takes note of messages and of how broadcasts ended. Its methods must
+// not block and must not keep the pointer: Record is called on the request path.
+type Journal interface {
+	Record(*Message)
+	RecordLegs(*Legs)
+}

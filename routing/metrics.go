@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		duration: make(map[durationLabels]prometheus.Observer), hub: hub,
 	}
 	for _, module := range append(ocpi.FunctionalModules[:len(ocpi.FunctionalModules):len(ocpi.FunctionalModules)], customModule) {
-		for _, plan := range [...]PlanKind{PlanDirect, PlanRefused} {
+		for _, plan := range [...]PlanKind{PlanDirect, PlanBroadcast, PlanOpen, PlanCatalog, PlanRefused} {
 			m.duration[durationLabels{module, plan}] = duration.WithLabelValues(string(module), string(plan))
 			for _, outcome := range [...]Outcome{
 				OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeRefused, OutcomeUnknown,

@@ -14,19 +14,25 @@ type Plan struct {
 	Kind PlanKind
 	// From is the requester; inferred when the request had no FROM.
 	From ocpi.Address
-	// Receiver and Target are where a direct request goes.
+	// To is whom a direct or open request goes to.
+	To ocpi.Address
+	// Receiver and Target are where a direct or open request goes.
 	Receiver *parties.Entry
 	Target   *peer.Target
 	// Anonymous is set for a target that must not see the receiver's token.
 	Anonymous bool
+	// Ask are the eMSPs that an open authorisation goes to at once; Receiver is
+	// nil then.
+	Ask []Leg
 	// Refusal is the answer of a refused request.
 	Refusal *ocpi.Error
 }
 
 // Decide makes the plan for a request that caller sends. It is pure: the same
-// snapshot and request give the same plan.
-func Decide(s *parties.Snapshot, hub ocpi.PartyKey, caller *parties.Entry, req *ocpi.Request) Plan {
-	p := Plan{Kind: PlanRefused, From: req.From}
+// view and request give the same plan.
+func Decide(v View, caller *parties.Entry, req *ocpi.Request) Plan {
+	s, hub := v.Snapshot, v.Hub
+	p := Plan{Kind: PlanRefused, From: req.From, To: req.To}
 	if p.Refusal = p.checkFrom(s, hub, caller); p.Refusal != nil {
 		return p
 	}

@@ -123,7 +123,7 @@ func TestDecide(t *testing.T) {
 			if test.from == "" {
 				req.From = ocpi.Address{}
 			}
-			got := Decide(s, party(t, "EUBUS"), s.Platform(parties.PlatformID(test.caller)), req)
+			got := Decide(View{Snapshot: s, Hub: party(t, "EUBUS")}, s.Platform(parties.PlatformID(test.caller)), req)
 			test.want.check(t, got)
 		})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/ocpi/peer"
 	"busbar/parties"
@@ -30,8 +31,17 @@ type RouterConfig struct {
 	Journals []Journal
 	// Callbacks keeps the response_urls of commands and charging profiles.
 	Callbacks CallbackStore
-	Logger    *slog.Logger
-	Metrics   prometheus.Registerer
+	Catalog   *catalog.Catalog
+	Index     *Index
+	// Broadcasts carries accepted pushes to Fanout.
+	Broadcasts BroadcastLog
+	// Sealer seals the cursors of lists that are gathered live.
+	Sealer Sealer
+	// SuppressUnchanged keeps a push to itself that changes nothing of the stored
+	// object but last_updated.
+	SuppressUnchanged bool
+	Logger            *slog.Logger
+	Metrics           prometheus.Registerer
 }
 
 // AuthorizeTimeout bounds a real-time authorisation: a driver waits at the
@@ -62,18 +72,46 @@ func (r *Reply) Release() {
 // Route decides on a request that caller sent, carries it out, and takes note
 // of it. arrived is when the hub got the request.
 func (r *Router) Route(ctx context.Context, caller *parties.Entry, req *ocpi.Request, arrived time.Time) Reply {
-	plan := Decide(r.cfg.Directory.Snapshot(), r.cfg.Hub.Party, caller, req)
-	req.From = plan.From
+	plan := r.decide(ctx, caller, req)
+	req.From, req.To = plan.From, plan.To
 	if plan.Kind == PlanRefused {
 		return r.Refuse(req, plan.Refusal, arrived)
 	}
-	if refusal := r.leadCallback(ctx, caller, &plan, req, arrived); refusal != nil {
-		return r.Refuse(req, refusal, arrived)
+	if plan.Receiver != nil {
+		if refusal := r.leadCallback(ctx, caller, &plan, req, arrived); refusal != nil {
+			return r.Refuse(req, refusal, arrived)
+		}
 	}
 	m := message(req, plan.Kind, arrived)
-	reply := r.forward(ctx, &plan, req, &m)
+	reply := r.carry(ctx, caller, &plan, req, &m)
+	if m.Outcome == OutcomeOK {
+		r.cfg.Index.Learn(req)
+	}
 	r.note(&m, &reply)
 	return reply
+}
+
+// decide makes the plan. A request without a receiver may need what another
+// replica has learned.
+func (r *Router) decide(ctx context.Context, caller *parties.Entry, req *ocpi.Request) Plan {
+	if req.To.IsZero() || req.To.Party == r.cfg.Hub.Party || req.To.Party == req.From.Party {
+		r.cfg.Index.Fetch(ctx, req)
+	}
+	view := View{Snapshot: r.cfg.Directory.Snapshot(), Hub: r.cfg.Hub.Party, Known: r.cfg.Index}
+	return Decide(view, caller, req)
+}
+
+// carry does what the plan says.
+func (r *Router) carry(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
+	switch {
+	case plan.Kind == PlanBroadcast:
+		return r.broadcast(ctx, caller, req, m)
+	case plan.Kind == PlanCatalog:
+		return r.list(ctx, caller, req, m)
+	case plan.Receiver == nil:
+		return r.ask(ctx, plan, req, m)
+	}
+	return r.forward(ctx, plan, req, m)
 }
 
 // Refuse answers a request with an error and takes note of it: for what the

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"busbar/catalog"
+	"busbar/journal"
 	"busbar/parties"
 	"busbar/routing"
 	"busbar/storage/rediscache"
@@ -41,7 +43,14 @@ type Config struct {
 type Stores struct {
 	Platforms parties.Store
 	Callbacks routing.CallbackStore
+	Catalog   catalog.Store
+	Lessons   routing.LessonStore
+	Journal   journal.Store
 	Cache     parties.Cache
+	// Broadcasts carries accepted broadcasts to whoever fans them out.
+	Broadcasts routing.BroadcastLog
+	// Cursors seals what a cursor holds.
+	Cursors routing.Sealer
 	// Embedded tells that only one replica may run on these stores: they are
 	// in a file, or nothing carries the news between replicas.
 	Embedded bool

@@ -14,7 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"busbar/catalog"
+	"busbar/journal"
 	"busbar/parties"
+	"busbar/routing"
 )
 
 // Server serves the admin listener.
@@ -27,6 +30,9 @@ type Server struct {
 type Config struct {
 	Directory *parties.Directory
 	Registrar *parties.Registrar
+	Router    *routing.Router
+	Catalog   *catalog.Catalog
+	Journal   *journal.Recorder
 	Metrics   prometheus.Gatherer
 	Logger    *slog.Logger
 	// AdminToken is the SHA-256 of the bearer token.

@@ -93,3 +93,6 @@ func verdict(m *routing.Message) string {
 }
 
 func took(d time.Duration) string { return fmt.Sprintf("%5.1f ms", float64(d.Microseconds())/1000) }
+
+// RecordLegs implements routing.Journal.
+func (s *screen) RecordLegs(*routing.Legs) {}

@@ -48,6 +48,9 @@ type settings struct {
 	LogLevel         string `help:"debug, info, warn or error (info)." placeholder:"LEVEL"`
 	LogFormat        string `help:"text or json (text)." placeholder:"FORMAT"`
 	JournalRetention string `help:"How long message metadata is kept (30d)." placeholder:"DURATION"`
+
+	SuppressUnchanged string `type:"switch" help:"Do not send on broadcasts that change nothing but last_updated." placeholder:"BOOL"`
+	PullNewPlatforms  string `type:"switch" help:"Fetch the Locations and Tariffs of a CPO after its first registration." placeholder:"BOOL"`
 }
 
 // Run serves until ctx ends.

@@ -30,6 +30,8 @@ type Config struct {
 	MaxBody int64
 	// CatchUp takes in what other replicas have changed in the directory.
 	CatchUp func(context.Context)
+	// Heard is told that a platform called which is not CONNECTED.
+	Heard func(parties.PlatformID)
 }
 
 // New makes a Gateway.
@@ -92,6 +94,9 @@ func (g *Gateway) authenticate(c *gin.Context, snapshot *parties.Snapshot, now t
 		return caller, unauthorized("the credentials token is not known to this hub")
 	}
 	caller.Seen(now)
+	if !caller.Reachable() {
+		g.cfg.Heard(caller.Platform.ID) // O3: any request makes it CONNECTED again
+	}
 	if caller.SupersedesAnother() {
 		// Once per renewal. Before the answer, so that the old token is dead
 		// when the platform has proof that the new one works.

@@ -1,0 +1,16 @@
+// Package catalog is the hub's own copy of what was broadcast: Locations and
+// Tariffs. It answers GET All without calling anybody.
+//
+// Apply takes a push in: it checks it, merges it into the object that it
+// belongs to, and returns when the record has it. Pushes that arrive together
+// are merged and committed together, by one goroutine, in one transaction
+// (group commit); the record's revision is raised first in that transaction, so
+// that replicas merge one after the other and never lose each other's changes.
+// Page lists objects in the order in which they first arrived.
+//
+// Documents are bytes. A patch is spliced into them; what the hub does not know
+// stays, numbers keep their form, keys their order.
+//
+// The package knows no platforms, sends nothing and knows no database: Store is
+// implemented in package storage.
+package catalog
