@@ -74,7 +74,26 @@ func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 	}
 	h.URL, h.AdminURL = "http://"+h.Addr(), "http://"+h.AdminAddr()
 	t.Cleanup(h.Stop)
+	h.awaitReady()
 	return h
+}
+
+// awaitReady waits until the hub has loaded what it keeps.
+func (h *Hub) awaitReady() {
+	h.t.Helper()
+	for deadline := time.Now().Add(awaitTime); ; {
+		resp, err := http.Get(h.AdminURL + "/readyz")
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatal("the hub does not become ready")
+		}
+	}
 }
 
 // Stop stops the hub, once.
