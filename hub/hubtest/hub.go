@@ -78,6 +78,14 @@ func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 	return h
 }
 
+// Attach is the access to a hub that runs elsewhere.
+func Attach(t testing.TB, url, adminURL, adminToken string) *Hub {
+	t.Helper()
+	h := &Hub{t: t, URL: url, AdminURL: adminURL, AdminToken: adminToken, Log: &Log{}}
+	h.awaitReady()
+	return h
+}
+
 // awaitReady waits until the hub has loaded what it keeps.
 func (h *Hub) awaitReady() {
 	h.t.Helper()

@@ -130,6 +130,9 @@ func (p *Platform) CredentialsBody(roles []Role) string {
 	return string(raw)
 }
 
+// MoveTo lets the platform call another process of the same hub.
+func (p *Platform) MoveTo(h *Hub) { p.hub = h }
+
 // VersionsURL is the platform's versions endpoint.
 func (p *Platform) VersionsURL() string { return p.Server.URL + "/ocpi/versions" }
 
