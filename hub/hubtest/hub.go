@@ -61,6 +61,7 @@ func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", PublicURL: "http://hub.test", Party: party, Name: "Test hub",
 		DataDir: t.TempDir(), AdminToken: "admin-token-of-the-test-hub",
 		ForwardTimeout: 10 * time.Second, AllowPrivatePeers: true, MaxBody: 1 << 20,
+		AliveInterval: time.Hour, JournalRetention: 24 * time.Hour,
 	}
 	for _, change := range changes {
 		change(&cfg)
