@@ -32,6 +32,7 @@ type Fanout struct {
 	waiting  atomic.Int64
 	empty    chan struct{}
 	watching atomic.Bool
+	workers  workers
 
 	// ctx ends when Stop cuts off what is left; running are all goroutines.
 	ctx     context.Context
@@ -150,12 +151,14 @@ func (f *Fanout) watch() {
 		tick := time.NewTicker(watchEvery)
 		defer tick.Stop()
 		for {
+			f.sendHome(false)
 			select {
 			case <-f.ctx.Done():
 				return
 			case <-tick.C:
 			}
 			f.look()
+			f.sendHome(true)
 			// In this order, so that a leg queued now finds a watcher or is seen.
 			f.watching.Store(false)
 			if f.waiting.Load() == 0 || f.watching.Swap(true) {
@@ -227,5 +230,6 @@ func (f *Fanout) Stop(ctx context.Context) {
 	for _, l := range lanes {
 		l.close()
 	}
+	f.sendHome(true)
 	f.running.Wait()
 }

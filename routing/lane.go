@@ -172,10 +172,7 @@ func (l *lane) staff() {
 		if g == nil {
 			return
 		}
-		w := &worker{lane: l, place: len(l.crew)}
-		l.crew = append(l.crew, w)
-		l.fanout.running.Add(1)
-		go w.run(g)
+		l.fanout.hire(l, g)
 	}
 }
 

@@ -10,13 +10,19 @@ import (
 	"busbar/parties"
 )
 
-// worker carries one leg of a lane after the other. It is the context of its
-// calls as well: one that the Fanout can end, without the price of a child of a
-// context that thousands of calls share.
+// worker carries one leg of a lane after the other, then waits for another lane
+// to call it: a goroutine that begins anew grows its stack at every leg, which
+// costs more than all that the hub does with the leg.
+//
+// A worker is the context of its calls as well: one that the Fanout can end,
+// without the price of a child of a context that thousands of calls share.
 type worker struct {
-	lane *lane
-	// place is where it stands in the lane's crew.
+	fanout *Fanout
+	// lane is where it works now, place where it stands in the lane's crew.
+	lane  *lane
 	place int
+	// called brings it a leg of its lane; nil sends it home.
+	called chan *leg
 
 	call    peer.Call
 	headers [6]ocpi.Header
@@ -27,18 +33,76 @@ type worker struct {
 	turn     int // counts the onCutOffs
 }
 
-// run works until nothing in the lane may start.
-func (w *worker) run(g *leg) {
-	defer w.lane.fanout.running.Done()
-	for ; g != nil; g = w.lane.turn(w, g) {
-		w.carry(g)
+// workers are those that wait for work. Once a second, and when there is nothing
+// to do, all of them are sent home.
+type workers struct {
+	mu   sync.Mutex
+	idle []*worker
+	// resting sends those home that become idle from now on.
+	resting bool
+}
+
+// hire puts a worker on a leg of the lane, whose lock is held.
+func (f *Fanout) hire(l *lane, g *leg) {
+	f.workers.mu.Lock()
+	var w *worker
+	if n := len(f.workers.idle); n > 0 {
+		w = f.workers.idle[n-1]
+		f.workers.idle[n-1] = nil
+		f.workers.idle = f.workers.idle[:n-1]
+	}
+	f.workers.mu.Unlock()
+	if w == nil {
+		w = &worker{fanout: f, called: make(chan *leg, 1)}
+		f.running.Add(1)
+		go w.run()
+	}
+	w.lane, w.place = l, len(l.crew)
+	l.crew = append(l.crew, w)
+	w.called <- g
+}
+
+// rest lets a worker wait; it is false when it is to go home.
+func (f *Fanout) rest(w *worker) bool {
+	f.workers.mu.Lock()
+	defer f.workers.mu.Unlock()
+	if !f.workers.resting {
+		f.workers.idle = append(f.workers.idle, w)
+	}
+	return !f.workers.resting
+}
+
+// sendHome ends the workers that wait; with resting, and once the Fanout stops,
+// also those that would wait from now on.
+func (f *Fanout) sendHome(resting bool) {
+	f.workers.mu.Lock()
+	idle := f.workers.idle
+	f.workers.idle, f.workers.resting = nil, resting || f.ctx.Err() != nil
+	f.workers.mu.Unlock()
+	for _, w := range idle {
+		w.called <- nil
+	}
+}
+
+// run works until the worker is sent home.
+func (w *worker) run() {
+	defer w.fanout.running.Done()
+	for more := true; more; more = w.fanout.rest(w) {
+		g := <-w.called
+		if g == nil {
+			return
+		}
+		for g != nil {
+			w.carry(g)
+			g = w.lane.turn(w, g)
+		}
 	}
 }
 
 // carry sends a leg, if its platform can still be sent to; else everything that
 // waits for the platform ends with it (O1).
 func (w *worker) carry(g *leg) {
-	f := w.lane.fanout
+	f := w.fanout
 	entry := f.cfg.Directory.Snapshot().Platform(w.lane.id)
 	if entry == nil || !entry.Reachable() {
 		g.outcome, g.next = OutcomeOffline, nil
@@ -69,7 +133,7 @@ func (w *worker) send(g *leg, entry *parties.Entry, now time.Time) (o Outcome, s
 		return OutcomeBadAnswer, 0, 0, "not sent: the platform no longer has a RECEIVER endpoint for this module"
 	}
 	w.address(g, target)
-	answer, err := entry.Client.Do(w, now.Add(w.lane.fanout.cfg.Timeout), &w.call)
+	answer, err := entry.Client.Do(w, now.Add(w.fanout.cfg.Timeout), &w.call)
 	if err != nil {
 		switch peer.FailureOf(err) {
 		case peer.Unreachable, peer.TimedOut, peer.Broken:
@@ -90,7 +154,7 @@ func (w *worker) send(g *leg, entry *parties.Entry, now time.Time) (o Outcome, s
 // address fills the call in. A ClientInfo, which is between the hub and the
 // platform, has no routing headers (R1).
 func (w *worker) address(g *leg, target *peer.Target) {
-	from := &w.lane.fanout.from
+	from := &w.fanout.from
 	w.headers[0] = ocpi.Header{Name: ocpi.HeaderRequestID, Value: ocpi.NewMessageID()} // R7: a fresh one for every leg
 	w.headers[1] = ocpi.Header{Name: ocpi.HeaderCorrelationID, Value: g.of.CorrelationID}
 	headers := w.headers[:2]
@@ -109,8 +173,8 @@ func (w *worker) address(g *leg, target *peer.Target) {
 // Deadline, Done, Err and Value implement context.Context.
 func (*worker) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (*worker) Value(any) any               { return nil }
-func (w *worker) Done() <-chan struct{}     { return w.lane.fanout.ctx.Done() }
-func (w *worker) Err() error                { return w.lane.fanout.ctx.Err() }
+func (w *worker) Done() <-chan struct{}     { return w.fanout.ctx.Done() }
+func (w *worker) Err() error                { return w.fanout.ctx.Err() }
 
 // AfterFunc is what contexts and peer.Client use when a context has it. Of the
 // worker's one call, only one thing waits at a time.
@@ -118,7 +182,7 @@ func (w *worker) AfterFunc(f func()) (stop func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cut || w.onCutOff != nil {
-		return context.AfterFunc(w.lane.fanout.ctx, f)
+		return context.AfterFunc(w.fanout.ctx, f)
 	}
 	w.onCutOff = f
 	w.turn++
