@@ -37,13 +37,13 @@ func BenchmarkFanoutFloor(b *testing.B) {
 	request := []byte("PATCH /ocpi/2.2.1/receiver/locations/NL/CPA/LOC1/3256 HTTP/1.1\r\nHost: x\r\n" +
 		string(bytes.Repeat([]byte("X-Header: 0123456789012345678901234567\r\n"), 9)) + "Content-Length: 82\r\n\r\n" + benchBody)
 	var loops sync.WaitGroup
-	urls := numbered("", receivers)
-	for i := range urls {
-		urls[i] = quickReceiver(b)
+	addrs := make([]string, receivers)
+	for i := range addrs {
+		addrs[i] = quickReceiver(b)
 	}
 	before := cpuTime(b)
 	b.ResetTimer()
-	for _, addr := range urls {
+	for _, addr := range addrs {
 		loops.Go(func() {
 			c, err := net.Dial("tcp", addr)
 			if err != nil {

@@ -1,25 +1,18 @@
 package routing
 
 import (
-	"context"
 	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"busbar/ocpi"
 )
-
-// ended is a context that has ended.
-func ended(t testing.TB) context.Context {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	cancel()
-	return ctx
-}
 
 func TestR3_OneLegForEachReceivingParty(t *testing.T) {
 	t.Parallel()
@@ -221,6 +214,31 @@ func TestO1_NothingIsSentTwice(t *testing.T) {
 	}
 }
 
+func TestS3_ALegIsBoundedByTheTimeout(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.fanout.cfg.Timeout = time.Second
+	held := make(chan struct{})
+	var n atomic.Int32
+	s.station("slow", func(push) string {
+		if n.Add(1) > 1 { // the first opens the connection
+			<-held
+		}
+		return accepted
+	}, "DEAAA")
+	t.Cleanup(func() { close(held) })
+	receive(t, s.deliver(patch("L", "1", `{}`)))
+	receive(t, s.ended.legs)
+	receive(t, s.deliver(patch("L", "2", `{}`)))
+	legs := receive(t, s.ended.legs)
+	if len(legs.Failed) != 1 || legs.Failed[0].Outcome != OutcomeTimeout || legs.Failed[0].Duration < time.Second {
+		t.Errorf("got %+v", legs)
+	}
+	if got := receive(t, s.suspected); got != "slow" {
+		t.Errorf("%s is suspected", got)
+	}
+}
+
 func TestO5_ClientInfoComesBeforeAPartysObjects(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -265,89 +283,6 @@ func TestO5_APlatformWithoutTheEndpointIsSkipped(t *testing.T) {
 	s.fanout.PushClientInfo(s.put(st), ocpi.ClientInfo{CountryCode: "NL", PartyID: "CPA", Role: ocpi.RoleCPO})
 	if n := s.fanout.Queued(); n != 0 {
 		t.Errorf("%d queued", n)
-	}
-}
-
-func TestALaneThatIsFullTakesNoMore(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	st, _ := s.hanging("slow", "DEAAA")
-	objects := numbered("L%d", laneWidth+maxQueued+3)
-	for _, location := range objects[:laneWidth] {
-		s.deliver(patch(location, "1", `{}`))
-	}
-	for range laneWidth {
-		receive(t, st.got)
-	}
-	for _, location := range objects[laneWidth : laneWidth+maxQueued] {
-		s.deliver(patch(location, "1", `{}`))
-	}
-	for _, location := range objects[laneWidth+maxQueued:] {
-		receive(t, s.deliver(patch(location, "1", `{}`)))
-		if legs := receive(t, s.ended.legs); legs.Failed[0].Outcome != OutcomeOverflow {
-			t.Errorf("got %+v", legs)
-		}
-	}
-	if got := s.fanout.Lanes()[st.platform.ID]; got != laneWidth+maxQueued || s.fanout.Queued() != got {
-		t.Errorf("%d in the lane, %d in all", got, s.fanout.Queued())
-	}
-	if lines := s.logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "platform=slow") {
-		t.Errorf("logged %q", lines)
-	}
-	s.fanout.Stop(ended(t)) // here, while what hangs is not let go
-	for range laneWidth + maxQueued {
-		if legs := receive(t, s.ended.legs); legs.Failed[0].Outcome != OutcomeCancelled {
-			t.Fatalf("got %+v", legs)
-		}
-	}
-	if n := s.fanout.Queued(); n != 0 {
-		t.Errorf("%d left", n)
-	}
-}
-
-func TestStopLetsTheLanesRunEmpty(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	st, release := s.hanging("slow", "DEAAA")
-	var done []chan struct{}
-	for _, evse := range numbered("%d", 50) {
-		done = append(done, s.deliver(patch("L", evse, `{}`)))
-	}
-	receive(t, st.got)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.fanout.Stop(t.Context())
-	}()
-	nothingIn(t, stopped)
-	release()
-	receive(t, stopped)
-	for _, d := range done {
-		receive(t, d)
-		if legs := receive(t, s.ended.legs); legs.OK != 1 {
-			t.Fatalf("got %+v", legs)
-		}
-	}
-	receive(t, s.deliver(patch("L", "1", `{}`)))
-	if legs := receive(t, s.ended.legs); legs.Failed[0].Outcome != OutcomeCancelled {
-		t.Errorf("after Stop: %+v", legs)
-	}
-}
-
-func TestTheLaneOfAPlatformThatIsGoneIsForgotten(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	st := s.station("gone", accepts, "DEAAA")
-	receive(t, s.deliver(patch("L", "1", `{}`)))
-	s.directory.Remove(st.platform.ID, 99)
-	for len(s.fanout.lanes) > 0 { // the worker may be on its way home
-		runtime.Gosched()
-		s.fanout.look()
-	}
-	receive(t, s.deliver(patch("L", "1", `{}`))) // a late one opens another
-	receive(t, s.ended.legs)
-	if legs := receive(t, s.ended.legs); legs.Failed[0].Outcome != OutcomeOffline {
-		t.Errorf("got %+v", legs)
 	}
 }
 

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -51,6 +52,13 @@ func newStage(t testing.TB) *stage {
 	})
 	t.Cleanup(func() { s.fanout.Stop(ended(t)) })
 	return s
+}
+
+// ended is a context that has ended.
+func ended(t testing.TB) context.Context {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	cancel()
+	return ctx
 }
 
 // station is a platform that receives. Its answer may block; an empty one ends
@@ -241,7 +249,7 @@ func (s *stage) deliver(b *Broadcast) (done chan struct{}) {
 	return done
 }
 
-// receive waits for the next value; the test's own deadline ends what hangs.
+// receive waits for the next value; what never comes is go test's -timeout.
 func receive[T any](t testing.TB, from <-chan T) T {
 	t.Helper()
 	select {
