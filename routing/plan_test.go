@@ -17,7 +17,7 @@ import (
 //	planned   FR/PLA, EMSP, not registered
 //	held      FR/HLD, EMSP, suspended by the operator
 //	hub       BE/HUB, a peer hub
-func network(t *testing.T) *parties.Snapshot {
+func network(t testing.TB) *parties.Snapshot {
 	t.Helper()
 	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
 	add := func(name string, change func(*parties.Platform), roles ...ocpi.PartyRole) {
@@ -44,7 +44,7 @@ func network(t *testing.T) *parties.Snapshot {
 	return d.Snapshot()
 }
 
-func party(t *testing.T, s string) ocpi.PartyKey {
+func party(t testing.TB, s string) ocpi.PartyKey {
 	t.Helper()
 	if s == "" {
 		return ocpi.PartyKey{}
@@ -56,7 +56,7 @@ func party(t *testing.T, s string) ocpi.PartyKey {
 	return k
 }
 
-func role(t *testing.T, s string, r ocpi.Role) ocpi.PartyRole {
+func role(t testing.TB, s string, r ocpi.Role) ocpi.PartyRole {
 	return ocpi.PartyRole{Party: party(t, s), Role: r}
 }
 
