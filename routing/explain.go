@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"slices"
 
 	"busbar/catalog"
 	"busbar/ocpi"
@@ -96,9 +97,12 @@ func unlisted(v *View, from ocpi.PartyKey, platform parties.PlatformID, m ocpi.M
 		a.legs(v)
 		return
 	}
+	last := ocpi.PartyKey{} // a party may be on several platforms
 	for _, member := range v.Snapshot.Roll() {
-		if member.Party != from && !v.permits(from, member.Party, m) {
-			excluded(Exclusion{Party: member.Party, Reason: a.reason(&member, noAgreement)})
+		if party := member.Party; party != from && party != last &&
+			slices.ContainsFunc(member.Roles, a.wants) && !v.permits(from, party, m) {
+			last = party
+			excluded(Exclusion{Party: party, Reason: a.reason(&member, noAgreement)})
 		}
 	}
 }
