@@ -33,8 +33,8 @@ type backlog struct {
 	mu      sync.Mutex
 	lessons map[unsaved]Lesson
 	lost    int
-	// many is told when a batch is full.
-	many chan struct{}
+	// some is told when the first one waits, many when a batch is full.
+	some, many chan struct{}
 }
 
 // unsaved tells lessons apart; of profiles only the latest is saved, so their
@@ -45,7 +45,7 @@ type unsaved struct {
 }
 
 func newBacklog() *backlog {
-	return &backlog{lessons: make(map[unsaved]Lesson), many: make(chan struct{}, 1)}
+	return &backlog{lessons: make(map[unsaved]Lesson), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
 }
 
 func unsavedAs(l *Lesson) unsaved {
@@ -64,11 +64,18 @@ func (b *backlog) add(l Lesson) {
 		return
 	}
 	b.lessons[id] = l
-	if len(b.lessons) >= saveBatch {
-		select {
-		case b.many <- struct{}{}:
-		default:
-		}
+	switch n := len(b.lessons); {
+	case n == 1:
+		tell(b.some)
+	case n >= saveBatch:
+		tell(b.many)
+	}
+}
+
+func tell(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -131,11 +138,10 @@ func (x *Index) Run(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	save, forget := time.NewTicker(saveEvery), time.NewTicker(forgetEvery)
-	defer save.Stop()
+	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
 	var failing bool
-	var again time.Time
+	var due <-chan time.Time // nil while nothing waits
 	for {
 		select {
 		case <-ctx.Done():
@@ -144,24 +150,34 @@ func (x *Index) Run(ctx context.Context) {
 			x.report(x.saveAll(last), &failing)
 			return
 		case now := <-forget.C:
-			if _, err := x.cfg.Store.ForgetLessons(ctx, now, mostLessons); err != nil && ctx.Err() == nil {
-				x.cfg.Logger.Warn("forget what open routing learned", "error", err)
+			x.forget(ctx, now)
+			continue
+		case <-x.backlog.some:
+			if due == nil {
+				due = time.After(saveEvery)
 			}
 			continue
 		case <-x.backlog.many:
-		case <-save.C:
+			if failing {
+				continue
+			}
+		case <-due:
 		}
-		if time.Now().Before(again) {
-			continue
-		}
+		due = nil
 		err := x.saveAll(ctx)
 		if ctx.Err() != nil {
-			continue // what was taken back is written below
+			continue // what was taken back is written above
 		}
 		if err != nil {
-			again = time.Now().Add(saveAgain)
+			due = time.After(saveAgain)
 		}
 		x.report(err, &failing)
+	}
+}
+
+func (x *Index) forget(ctx context.Context, now time.Time) {
+	if _, err := x.cfg.Store.ForgetLessons(ctx, now, mostLessons); err != nil && ctx.Err() == nil {
+		x.cfg.Logger.Warn("forget what open routing learned", "error", err)
 	}
 }
 
