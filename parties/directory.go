@@ -230,6 +230,7 @@ type Snapshot struct {
 	byToken  map[ocpi.TokenHash]inbound
 	// removed remembers deletions, so that late news brings nothing back.
 	removed map[PlatformID]int64
+	roll    roll
 }
 
 type inbound struct {
