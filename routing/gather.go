@@ -68,47 +68,44 @@ func (r *Router) gatherPage(ctx context.Context, caller *parties.Entry, req *ocp
 		senders: gatherSenders(r.cfg.Directory.Snapshot(), caller, req),
 	}
 	defer g.letGo()
+	bound := cursorContext(caller, req.Module)
+	own := gatherCursor{Asked: asked(req.From.Party, q)}
 	var place *gatherPlace
 	var failure *listFailure
-	own := gatherCursor{Asked: asked(req.From.Party, q)}
-	bound := cursorContext(caller, req.Module)
 	switch {
 	case q.cursor != "":
-		if own, failure = r.openCursor(q, bound, own.Asked, now); failure == nil {
-			place, failure = g.resume(&own)
+		var refusal *ocpi.Error
+		if own, refusal = openGatherCursor(r.cfg.Sealer, q.cursor, bound, own.Asked, now); refusal != nil {
+			return Reply{}, refusedList(refusal)
 		}
+		place, failure = g.resume(&own)
 	case !q.Empty():
 		place, own.Total, failure = g.begin(ctx)
 	}
 	if failure != nil {
 		return Reply{}, failure
 	}
-	page := newPage()
+	page, link := newPage(), ""
 	next, failure := g.fill(ctx, page, place)
+	if failure == nil && next != nil {
+		own.Party, own.listPlace, own.Skip = next.sender.party, next.at, next.skip
+		link, failure = r.gatherLink(req, q, own, bound, now)
+	}
 	if failure != nil {
 		page.release()
 		return Reply{}, failure
 	}
-	link := ""
-	if next != nil {
-		own.Party, own.listPlace, own.Skip = next.sender.party, next.at, next.skip
-		cursor, err := own.seal(r.cfg.Sealer, bound, now)
-		if err != nil {
-			page.release()
-			r.cfg.Logger.Error("seal a cursor", "error", err)
-			return Reply{}, refusedList(ocpi.Errorf(ocpi.HubError, "the hub could not make the link to the next page"))
-		}
-		link = r.listURL(req, q, cursor)
-	}
 	return r.pageReply(req, page, listHeaders(own.Total, link)), nil
 }
 
-func (r *Router) openCursor(q *listQuery, bound, asked string, now time.Time) (gatherCursor, *listFailure) {
-	c, refusal := openGatherCursor(r.cfg.Sealer, q.cursor, bound, asked, now)
-	if refusal != nil {
-		return c, refusedList(refusal)
+// gatherLink is where the list goes on at the hub.
+func (r *Router) gatherLink(req *ocpi.Request, q *listQuery, next gatherCursor, bound string, now time.Time) (string, *listFailure) {
+	cursor, err := next.seal(r.cfg.Sealer, bound, now)
+	if err != nil {
+		r.cfg.Logger.Error("seal a cursor", "error", err)
+		return "", refusedList(ocpi.Errorf(ocpi.HubError, "the hub could not make the link to the next page"))
 	}
-	return c, nil
+	return r.listURL(req, q, cursor), nil
 }
 
 // gatherSenders are the parties whose lists make up the requester's, in the
