@@ -155,18 +155,11 @@ func (r *Router) reply(plan *Plan, req *ocpi.Request, answer *peer.Answer) Reply
 	return reply
 }
 
-// link leads the next page's URL through the hub (U5). Peers behind proxies write
-// other hosts, schemes and paths than they serve; what counts is the query.
+// link leads the next page's URL through the hub (U5).
 func (r *Router) link(plan *Plan, req *ocpi.Request, header string) string {
-	next, ok := nextLink(header)
+	path, query, ok := nextPage(plan.Target, header, req.Path)
 	if !ok {
 		return ""
-	}
-	path, query, ok := plan.Target.Relative(next)
-	if !ok {
-		path = req.Path
-		_, query, _ = strings.Cut(next, "?")
-		query, _, _ = strings.Cut(query, "#")
 	}
 	return "<" + r.hubURL(req, path, query) + `>; rel="next"`
 }

@@ -60,12 +60,16 @@ type Reply struct {
 	// request did not even tell that.
 	To     ocpi.Address
 	answer *peer.Answer
+	page   *pageBuffer
 }
 
 // Release gives the buffers of the answer back.
 func (r *Reply) Release() {
 	if r.answer != nil {
 		r.answer.Release()
+	}
+	if r.page != nil {
+		r.page.release()
 	}
 }
 
