@@ -112,15 +112,15 @@ func (r *record) fail(err error) {
 	r.fault = err
 }
 
-const accepted = `{"data":{"result":"ACCEPTED","timeout":30},"status_code":1000}`
+const commandAccepted = `{"data":{"result":"ACCEPTED","timeout":30},"status_code":1000}`
 
 // taught is an index that was taught by messages like "NLCPA DEMSP PUT RECEIVER
-// …" with the answer accepted.
+// …" with the answer commandAccepted.
 func taught(t testing.TB, x *Index, lines ...string) *Index {
 	t.Helper()
 	for _, line := range lines {
 		words := strings.SplitN(line, " ", 3)
-		x.Learn(request(t, words[0], words[1], words[2]), []byte(accepted))
+		x.Learn(request(t, words[0], words[1], words[2]), []byte(commandAccepted))
 	}
 	return x
 }
@@ -405,10 +405,10 @@ func TestGuessedIdsDoNotLoadTheRecord(t *testing.T) {
 			t.Errorf("asked %d times for one id", r.asked)
 		}
 		time.Sleep(2 * askAgain)
-		for i := range 3 * mostAsked {
+		for i := range 3 * mostInquiries {
 			x.Fetch(t.Context(), request(t, "DEMSP", "", fmt.Sprintf("GET SENDER locations /GUESS%d", i)))
 		}
-		if r.asked != 1+mostAsked {
+		if r.asked != 1+mostInquiries {
 			t.Errorf("asked %d times for many", r.asked-1)
 		}
 		for line := range map[string]bool{"GET SENDER nltnm-x /1": true, "PUT RECEIVER locations /DE/MSP/1 {}": true, "GET SENDER locations": true} {
