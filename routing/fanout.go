@@ -44,7 +44,7 @@ type Fanout struct {
 type FanoutConfig struct {
 	Directory *parties.Directory
 	Hub       ocpi.PartyKey
-	// Timeout bounds one leg.
+	// Timeout bounds one leg; it must be positive.
 	Timeout  time.Duration
 	Journals []Journal
 	Logger   *slog.Logger
@@ -98,7 +98,7 @@ func (f *Fanout) Deliver(b *Broadcast, done func()) {
 // PushClientInfo queues the PUT of a party's ClientInfo to the platform (2.2.1
 // mod_hub_client_info, Receiver Interface). What is queued afterwards of that
 // party's objects waits for it (O5). A platform without the endpoint is
-// skipped. It implements parties.Pusher.
+// skipped. It does not block.
 func (f *Fanout) PushClientInfo(to *parties.Entry, info ocpi.ClientInfo) {
 	party, err := ocpi.ParsePartyKey(info.CountryCode, info.PartyID)
 	if err != nil || to.Endpoint(ocpi.ModuleHubClientInfo, ocpi.Receiver) == nil {
