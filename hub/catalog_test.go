@@ -71,7 +71,6 @@ func TestP1_ACrawlSeesEveryObjectOnceWhileTheyChange(t *testing.T) {
 		}
 		path = got.next
 		// Between the pages some change, some go, some come.
-		put(pages, newYear.Add(time.Hour))
 		put(objects-1-pages, newYear.Add(time.Hour))
 		broadcast(t, cpo, "DELETE", fmt.Sprintf("tariffs/NL/CPA/T%d", pages+1), "")
 		put(1000+pages, newYear)

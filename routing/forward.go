@@ -27,6 +27,9 @@ func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *
 	answer, err := plan.Receiver.Client.Do(ctx, sent.Add(r.timeout(req)), &call)
 	m.Peer = time.Since(sent)
 	if err != nil {
+		if !plan.Anonymous && lost(err) {
+			r.cfg.Suspect(plan.Receiver.Platform.ID)
+		}
 		return r.failed(req, err, m)
 	}
 	reply, refusal := r.accept(plan, req, answer, m)
@@ -44,6 +47,16 @@ func (r *Router) failed(req *ocpi.Request, err error, m *Message) Reply {
 	outcome, refusal := failureOf(err, req.To.Party)
 	m.Outcome, m.Detail = outcome, peer.Reason(err)
 	return r.hubAnswer(req, refusal)
+}
+
+// lost tells failures that make it doubtful whether the platform is there at
+// all.
+func lost(err error) bool {
+	switch peer.FailureOf(err) {
+	case peer.Unreachable, peer.Broken, peer.TimedOut:
+		return true
+	}
+	return false
 }
 
 // failureOf says how a call ended that got no answer, and what the requester is
