@@ -69,7 +69,10 @@ func TestDirectory_FollowsTheRecord(t *testing.T) {
 			d.Remove("a", 3)
 			d.Replace(Record{Platforms: []Platform{a(1), b(2)}, Revision: 2})
 		}, "2 b@2"},
-		{"a slower reader", func(d *Directory) { d.Replace(Record{Platforms: []Platform{b(4)}, Revision: 4}); d.Replace(Record{Platforms: []Platform{a(1)}, Revision: 1}) }, "4 b@4"},
+		{"a slower reader", func(d *Directory) {
+			d.Replace(Record{Platforms: []Platform{b(4)}, Revision: 4})
+			d.Replace(Record{Platforms: []Platform{a(1)}, Revision: 1})
+		}, "4 b@4"},
 		{"a restored database", func(d *Directory) {
 			d.Replace(Record{Platforms: []Platform{a(7), b(9)}, Revision: 9})
 			d.Restart(Record{Platforms: []Platform{a(2)}, Revision: 2})
