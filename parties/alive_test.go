@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +35,8 @@ func TestO3_WhenACheckIsDue(t *testing.T) {
 		{"it was never seen", pulse{phase: 0.2}, time.Minute},
 		{"it was never seen, and checked", pulse{checked: after(time.Minute)}, 6 * time.Minute},
 		{"it is suspected", pulse{seen: after(time.Hour), checked: after(time.Minute), suspected: true}, 65 * time.Second},
+		{"it is suspected, and was lost twice", pulse{checked: after(time.Minute), suspected: true, losses: 2}, 80 * time.Second},
+		{"it is suspected, and was lost often", pulse{checked: after(time.Minute), suspected: true, losses: 99}, 6 * time.Minute},
 	} {
 		if got := test.pulse.due(begin, minutes5).Sub(begin); got != test.want {
 			t.Errorf("%s: due after %s, want %s", test.name, got, test.want)
@@ -275,6 +275,24 @@ func TestO3_ASuspectIsCheckedAtOnce(t *testing.T) {
 	})
 }
 
+func TestO3_WhoCallsAndCannotBeCalledDoesNotComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := watching(t, now(member(t, "cpo", "NLCPA CPO")), now(member(t, "msp", "DEMSP EMSP")))
+		w.kill("cpo")
+		for range 600 { // every second a call of its own, and one to it that fails
+			m.directory.Snapshot().Platform("cpo").Seen(time.Now())
+			if m.status("cpo") == ocpi.Offline {
+				m.monitor.Heard("cpo")
+			}
+			m.monitor.Suspect("cpo")
+			passes(time.Second)
+		}
+		if n := strings.Count(m.pushed(), "OFFLINE"); n < 2 || n > 8 {
+			t.Errorf("it went OFFLINE %d times in ten minutes", n)
+		}
+	})
+}
+
 func TestO3_ACallDuringTheCheckCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, w := watching(t, now(member(t, "cpo", "NLCPA CPO")), now(member(t, "other", "NLCPB CPO")))
@@ -381,85 +399,4 @@ func TestO3_FewChecksRunAtOnce(t *testing.T) {
 			m.wantStatus("in turn", p.ID, ocpi.Offline)
 		}
 	})
-}
-
-func TestO2_ARestartTellsOfEveryCPO(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		list := crowd(t, 20, time.Now().Add(-time.Hour))
-		msp := member(t, "msp", "DEMSP EMSP")
-		off := member(t, "off", "NLOFF CPO")
-		off.Status = ocpi.Offline
-		recent := member(t, "recent", "NLREC CPO")
-		recent.LastSeen = time.Now().Add(-20 * time.Second)
-		m, w := watching(t, append(list, msp, off, recent)...)
-		w.kill("off")
-		if got := m.cameBack(); got != "p000 1h0m0s" {
-			t.Errorf("told at once of %q", got)
-		}
-		passes(10 * time.Second)
-		if got := m.cameBack(); strings.Count(got, "1h0m") != 19 || strings.Contains(got, "msp") || strings.Contains(got, "off") || strings.Contains(got, "recent") {
-			t.Errorf("told of %q", got)
-		}
-		passes(4 * time.Minute)
-		if got := m.cameBack(); got != "" {
-			t.Errorf("told again of %q", got)
-		}
-	})
-}
-
-// TestO3_WhatCountsAsAlive asks a real server.
-func TestO3_WhatCountsAsAlive(t *testing.T) {
-	t.Parallel()
-	r := newReplica(t, newMemory(), &wire{})
-	token := ocpi.NewCredentialsToken()
-	answer := func(status int, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(status)
-			_, _ = w.Write([]byte(body))
-		}
-	}
-	const good = `{"status_code": 1000, "data": []}`
-	for name, test := range map[string]struct {
-		serve http.HandlerFunc
-		alive bool
-	}{
-		"versions":       {answer(200, good), true},
-		"no data at all": {answer(200, `{"status_code": 1000}`), true},
-		"HTTP 500":       {answer(500, good), false},
-		"a proxy's page": {answer(200, "<html>"), false},
-		"HTTP 401":       {answer(401, ""), false},
-		"an OCPI error":  {answer(200, `{"status_code": 3000}`), false},
-		"a plain token": {func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Authorization") != "Token "+token.Reveal() {
-				answer(401, "")(w, r)
-				return
-			}
-			answer(200, good)(w, r)
-		}, true},
-		"routing headers": {func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != "GET" || r.Header.Get("OCPI-to-party-id") != "" || r.Header.Get("X-Request-ID") == "" {
-				answer(400, "")(w, r)
-				return
-			}
-			answer(200, good)(w, r)
-		}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := httptest.NewServer(test.serve)
-			defer server.Close()
-			err := r.registrar.askVersions(t.Context(), &Platform{VersionsURL: server.URL, Outbound: token})
-			if (err == nil) != test.alive {
-				t.Errorf("%v", err)
-			}
-			if err != nil && strings.Contains(err.Error(), token.Reveal()) {
-				t.Errorf("the error holds the token: %v", err)
-			}
-		})
-	}
-	gone := httptest.NewServer(answer(200, good))
-	gone.Close()
-	if err := r.registrar.askVersions(t.Context(), &Platform{VersionsURL: gone.URL, Outbound: token}); err == nil {
-		t.Error("a server that is gone is alive")
-	}
 }
