@@ -148,6 +148,7 @@ type outcome int
 
 const (
 	nothingNew outcome = iota
+	spared
 	answered
 	lost
 )
@@ -170,6 +171,8 @@ func (m *Monitor) watch(ctx context.Context) {
 			r.running--
 			c.waiting = false
 			switch c.outcome {
+			case spared:
+				c.checked = time.Time{} // due an interval after what was heard elsewhere
 			case answered:
 				c.losses = 0
 			case lost:
@@ -272,7 +275,7 @@ func (r *rounds) dispatch(ctx context.Context) {
 func (m *Monitor) check(ctx context.Context, e *Entry, suspected bool) outcome {
 	begin := time.Now()
 	if !suspected && m.heardElsewhere(ctx, e, begin) {
-		return nothingNew
+		return spared
 	}
 	id, failure := e.Platform.ID, m.ask(ctx, &e.Platform)
 	if failure == nil {

@@ -290,6 +290,14 @@ func TestO3_WhoCallsAndCannotBeCalledDoesNotComeAndGo(t *testing.T) {
 		if n := strings.Count(m.pushed(), "OFFLINE"); n < 2 || n > 8 {
 			t.Errorf("it went OFFLINE %d times in ten minutes", n)
 		}
+		w.raise("cpo")
+		passes(2 * minutes5)
+		m.wantStatus("mended,", "cpo", ocpi.Connected)
+		w.kill("cpo")
+		passes(suspectPause)
+		m.monitor.Suspect("cpo")
+		passes(suspectPause + time.Second)
+		m.wantStatus("broken anew,", "cpo", ocpi.Offline)
 	})
 }
 
@@ -341,6 +349,9 @@ func TestO3_WhoCallsAnotherReplicaIsNotChecked(t *testing.T) {
 		if got := w.checks(); got != "" {
 			t.Errorf("checked %s", got)
 		}
+		w.kill("cpo")
+		passes(minutes5 + minutes5/8 + time.Second) // since it last called there
+		m.wantStatus("silent everywhere", "cpo", ocpi.Offline)
 	})
 }
 
