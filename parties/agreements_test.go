@@ -307,3 +307,29 @@ func TestReplicas_ACopyOfALostFutureIsForgotten(t *testing.T) {
 		t.Errorf("the directory holds %s, the cache forgot beyond %v", got, cache.forgot)
 	}
 }
+
+func TestFollower_ManyAgreementsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	store := newMemory()
+	r, other := newReplica(t, store, &wire{}), newReplica(t, store, &wire{})
+	for i := range 5 {
+		if _, err := other.registrar.Agree(t.Context(), agreed(t, fmt.Sprintf("* NL%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for revision := range int64(5) {
+		if err := r.follower.follow(t.Context(), Change{Revision: revision + 1, Agreements: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := r.directory.Snapshot(); s.Revision() != 5 || len(s.Agreements()) != 5 || store.lists != 1 {
+		t.Errorf("revision %d, %d agreements, read %d times", s.Revision(), len(s.Agreements()), store.lists)
+	}
+	// News that the record does not know of, which was set back, are no news.
+	if err := r.follower.follow(t.Context(), Change{Revision: 6, Agreements: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.directory.Snapshot().Revision(); got != 5 {
+		t.Errorf("at revision %d, ahead of the record's 5", got)
+	}
+}

@@ -22,8 +22,8 @@ type memory struct {
 	revision   int64
 	// down, when it is set, is what every call fails with.
 	down error
-	// read counts the readings of everything.
-	read int
+	// The readings of everything, of one platform, and of the agreements.
+	read, gets, lists int
 }
 
 func newMemory() *memory {
@@ -49,6 +49,7 @@ func (m *memory) All(context.Context) (Record, error) {
 func (m *memory) Get(_ context.Context, id PlatformID) (Platform, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.gets++
 	p, ok := m.platforms[id]
 	switch {
 	case m.down != nil:
@@ -121,6 +122,7 @@ func (m *memory) Seen(_ context.Context, seen map[PlatformID]time.Time) error {
 func (m *memory) Agreements(context.Context) ([]Agreement, int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.lists++
 	return slices.Collect(maps.Values(m.agreements)), m.revision, m.down
 }
 
