@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 type record struct {
 	mu                sync.Mutex
 	rows              map[catalog.Key]catalog.Row
+	written           []catalog.Key // one for each write, in order
 	revision, lastSeq int64
 	commits, loads    int
 	forgotten         time.Time
@@ -50,26 +52,33 @@ func (r *record) Revision(ctx context.Context) (int64, error) {
 	return r.revision, r.fail
 }
 
-func (r *record) sorted(wanted func(catalog.Row) bool, by func(catalog.Row) int64) (rows []catalog.Row) {
-	for _, row := range r.rows {
-		if wanted(row) {
+func (r *record) since(revision int64) (rows []catalog.Row) {
+	seen := make(map[catalog.Key]bool)
+	for _, k := range slices.Backward(r.written) {
+		row := r.rows[k]
+		if row.Revision <= revision && !seen[k] {
+			break
+		}
+		if !seen[k] {
+			seen[k] = true
 			row.Document = slices.Clone(row.Document)
 			rows = append(rows, row)
 		}
 	}
-	slices.SortFunc(rows, func(a, b catalog.Row) int { return cmp.Compare(by(a), by(b)) })
+	slices.Reverse(rows)
 	return rows
-}
-
-func (r *record) since(revision int64) []catalog.Row {
-	return r.sorted(func(row catalog.Row) bool { return row.Revision > revision }, func(row catalog.Row) int64 { return row.Revision })
 }
 
 func (r *record) Load(_ context.Context, each func(catalog.Row) error) (int64, int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.loads++
-	for _, row := range r.sorted(func(row catalog.Row) bool { return !row.Deleted }, func(row catalog.Row) int64 { return row.Seq }) {
+	rows := slices.SortedFunc(maps.Values(r.rows), func(a, b catalog.Row) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, row := range rows {
+		if row.Deleted {
+			continue
+		}
+		row.Document = slices.Clone(row.Document)
 		if err := each(row); err != nil {
 			return 0, 0, err
 		}
@@ -111,6 +120,7 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 		}
 		row.Revision = r.revision
 		r.rows[row.Key] = row
+		r.written = append(r.written, row.Key)
 		r.lastSeq = max(r.lastSeq, row.Seq)
 	}
 	return r.revision, r.failAfter

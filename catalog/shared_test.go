@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,7 +121,12 @@ func push(t *testing.T, document []byte) (catalog.Write, named) {
 // each, and lists it: nothing but the patch differs.
 func TestF5_RealLocations(t *testing.T) {
 	t.Parallel()
-	documents := append(dutch(t), others(t)...)
+	documents := others(t)
+	for i, document := range dutch(t) {
+		if i%4 == 0 { // all of them take long under the race detector
+			documents = append(documents, document)
+		}
+	}
 	if len(documents) == 0 {
 		return
 	}
@@ -162,8 +168,8 @@ func TestF5_RealLocations(t *testing.T) {
 		}
 		for k, i := range pushed {
 			document, _ := c.Document(k)
-			if diff := cmp.Diff(patchedByMaps(t, documents[i], k), decode(t, document)); diff != "" {
-				t.Fatalf("%v (-want +got):\n%s", k, diff)
+			if want, got := patchedByMaps(t, documents[i], k), decode(t, document); !reflect.DeepEqual(want, got) {
+				t.Fatalf("%v (-want +got):\n%s", k, cmp.Diff(want, got))
 			}
 		}
 	})
