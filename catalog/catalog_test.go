@@ -398,14 +398,7 @@ func TestStopAnswersWhatWaits(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		go func() { // all that is under way, at most four batches
-			for range 4 {
-				select {
-				case gate <- struct{}{}:
-				case <-time.After(time.Second):
-				}
-			}
-		}()
+		go func() { time.Sleep(time.Second); close(gate) }() // while it stops
 		stop()
 		pushes.Wait()
 		_, err := c.Apply(context.Background(), location("PUT", nlTNM, "x", `{}`))
