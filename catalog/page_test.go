@@ -22,8 +22,9 @@ import (
 // loadOnly is a record of generated rows; the rest of Store is not called.
 type loadOnly struct {
 	catalog.Store
-	n   int
-	row func(i int) catalog.Row
+	n    int
+	row  func(i int) catalog.Row
+	read chan struct{} // closed when all is read
 }
 
 func (l loadOnly) Load(_ context.Context, each func(catalog.Row) error) (int64, int64, error) {
@@ -32,6 +33,7 @@ func (l loadOnly) Load(_ context.Context, each func(catalog.Row) error) (int64, 
 			return 0, 0, err
 		}
 	}
+	close(l.read)
 	return 1, int64(2 * l.n), nil
 }
 
@@ -40,12 +42,14 @@ func (l loadOnly) Revision(context.Context) (int64, error) { return 1, nil }
 // loaded runs a catalog on generated rows, outside of a bubble.
 func loaded(tb testing.TB, n int, row func(i int) catalog.Row) *catalog.Catalog {
 	tb.Helper()
-	c := catalog.New(catalog.Config{Store: loadOnly{n: n, row: row}})
+	read := make(chan struct{})
+	c := catalog.New(catalog.Config{Store: loadOnly{n: n, row: row, read: read}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()
 	tb.Cleanup(func() { cancel(); <-done })
-	for !c.Loaded() {
+	<-read
+	for !c.Loaded() { // at once
 		runtime.Gosched()
 	}
 	return c
