@@ -307,9 +307,11 @@ func TestARecordThatFailsIsLoggedOnceAndCaughtUpWith(t *testing.T) {
 		if n := strings.Count(logs.String(), "the disk is full"); n != 1 {
 			t.Errorf("logged %d times:\n%s", n, logs.String())
 		}
+		x.backlog.mu.Lock()
 		if len(x.backlog.lessons) > mostUnsaved {
 			t.Errorf("%d lessons wait", len(x.backlog.lessons))
 		}
+		x.backlog.mu.Unlock()
 		r.fail(nil)
 		time.Sleep(saveAgain + saveEvery)
 		synctest.Wait()
