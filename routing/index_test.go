@@ -112,7 +112,8 @@ func (r *record) fail(err error) {
 	r.fault = err
 }
 
-const accepted = `{"data":{"result":"ACCEPTED","timeout":30},"status_code":1000}`
+// accepted says yes to everything: a command, a profile, a token.
+const accepted = `{"data":{"result":"ACCEPTED","timeout":30,"allowed":"ALLOWED"},"status_code":1000}`
 
 // taught is an index that was taught by messages like "NLCPA DEMSP PUT RECEIVER
 // …" with the answer accepted.
@@ -182,6 +183,24 @@ func TestARejectedCommandTeachesNothing(t *testing.T) {
 	}
 	if got := x.Reservation(party(t, "DEMSP"), "R1"); got != nil {
 		t.Errorf("reservation: %v", got)
+	}
+}
+
+func TestWhoKnowsAToken(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]bool{
+		`{"allowed":"ALLOWED"}`:                            true,
+		`{"allowed":"BLOCKED","token":{"uid":"0a"}}`:       true,
+		`{"allowed":"BLOCKED","token":{"uid":"0B"}}`:       false,
+		`{"allowed":"NOT_ALLOWED"}`:                        false,
+		`{"allowed":"NOT_ALLOWED","info":{"text":"who?"}}`: false,
+		`null`: false,
+	} {
+		x := NewIndex(IndexConfig{})
+		x.Learn(request(t, "NLCPA", "DEMSP", "POST SENDER tokens /0A/authorize"), []byte(`{"status_code":1000,"data":`+data+`}`))
+		if known := len(x.Token("0A", "RFID")) == 1; known != want {
+			t.Errorf("%s: known %v", data, known)
+		}
 	}
 }
 

@@ -87,7 +87,7 @@ func says(httpStatus int, body string) http.HandlerFunc {
 const allowed = `{"data":{"allowed":"ALLOWED"},"status_code":1000,"timestamp":"2026-01-31T12:00:00Z"}`
 
 func unknownToken() http.HandlerFunc { return says(404, `{"status_code":2004}`) }
-func knowsToken() http.HandlerFunc   { return says(200, allowed) }
+func approves() http.HandlerFunc   { return says(200, allowed) }
 
 // hangs answers never.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -95,7 +95,7 @@ func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 func TestAsk_TheFirstThatKnowsTheTokenAnswers(t *testing.T) {
 	t.Parallel()
 	n := newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{
-		"NLAAA": unknownToken(), "NLBBB": hangs, "NLCCC": knowsToken(), "NLDDD": says(401, `{"status_code":2000}`),
+		"NLAAA": unknownToken(), "NLBBB": hangs, "NLCCC": approves(), "NLDDD": says(401, `{"status_code":2000}`),
 		"NLEEE": says(200, "<html>"), "NLFFF": says(200, `{"status_code":2004}`), "NLGGG": says(200, `{"status_code":3000}`),
 		"NLHHH": says(404, allowed), "NLIII": says(200, ""),
 	})
@@ -167,11 +167,19 @@ func TestAsk_NotEnoughInformation(t *testing.T) {
 	t.Parallel()
 	wantsMore := says(200, `{"status_code":2002}`)
 	answered := make(chan struct{})
-	late := func(w http.ResponseWriter, r *http.Request) { <-answered; knowsToken()(w, r) }
+	late := func(w http.ResponseWriter, r *http.Request) { <-answered; approves()(w, r) }
 	n := newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{
 		"NLAAA": func(w http.ResponseWriter, r *http.Request) { wantsMore(w, r); close(answered) }, "NLBBB": late,
 	})
 	reply, _ := n.authorize(t, t.Context())
+	if reply.Status != 1000 || reply.From.Party != party(t, "NLBBB") {
+		t.Errorf("got %d from %s", reply.Status, reply.From.Party)
+	}
+	reply.Release()
+	n = newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{
+		"NLAAA": unknownToken(), "NLBBB": says(200, `{"data":{"allowed":"NOT_ALLOWED"},"status_code":1000}`),
+	})
+	reply, _ = n.authorize(t, t.Context())
 	if reply.Status != 1000 || reply.From.Party != party(t, "NLBBB") {
 		t.Errorf("got %d from %s", reply.Status, reply.From.Party)
 	}
