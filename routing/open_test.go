@@ -87,7 +87,7 @@ func says(httpStatus int, body string) http.HandlerFunc {
 const allowed = `{"data":{"allowed":"ALLOWED"},"status_code":1000,"timestamp":"2026-01-31T12:00:00Z"}`
 
 func unknownToken() http.HandlerFunc { return says(404, `{"status_code":2004}`) }
-func approves() http.HandlerFunc   { return says(200, allowed) }
+func approves() http.HandlerFunc     { return says(200, allowed) }
 
 // hangs answers never.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
