@@ -497,6 +497,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := len(s.get(hot.Key, now)); n != mostPairs {
 		t.Errorf("%d owners of one id", n)
 	}
+	// What has expired makes room.
+	later := now.Add(2 * time.Hour)
+	hot.ExpiresAt = later.Add(time.Hour)
+	if !s.put(hot, false, later) || len(s.part(hot.Key).memo(hot.Key).lessons) != 1 {
+		t.Error("expired lessons are kept")
+	}
 }
 
 func TestTheIndexIsSafeForConcurrentUse(t *testing.T) {

@@ -109,6 +109,9 @@ func TestAsk_TheFirstThatKnowsTheTokenAnswers(t *testing.T) {
 	if m.To != party(t, "NLCCC") || m.Plan != PlanOpen || m.Outcome != OutcomeOK || m.Peer <= 0 {
 		t.Errorf("the journal says %+v", m)
 	}
+	if m.Peer >= askTimeout {
+		t.Errorf("the one that hangs was waited for, %v", m.Peer)
+	}
 	// The lesson is learned: nobody else is asked again.
 	plan := n.decide(t.Context(), n.caller, request(t, "NLCPA", "", "POST SENDER tokens /0A/authorize"))
 	if plan.To.Party != party(t, "NLCCC") || len(plan.Ask) != 0 {
