@@ -110,8 +110,8 @@ func (r *record) fail(err error) {
 	r.fault = err
 }
 
-// accepted says yes to everything: a command, a profile, a token.
-const accepted = `{"data":{"result":"ACCEPTED","timeout":30,"allowed":"ALLOWED"},"status_code":1000}`
+// saysYes accepts to everything: a command, a profile, a token.
+const saysYes = `{"data":{"result":"ACCEPTED","timeout":30,"allowed":"ALLOWED"},"status_code":1000}`
 
 // taught is an index that was taught by messages like "NLCPA DEMSP PUT RECEIVER
 // …" with the answer accepted.
@@ -119,7 +119,7 @@ func taught(t testing.TB, x *Index, lines ...string) *Index {
 	t.Helper()
 	for _, line := range lines {
 		words := strings.SplitN(line, " ", 3)
-		x.Learn(request(t, words[0], words[1], words[2]), []byte(accepted))
+		x.Learn(request(t, words[0], words[1], words[2]), []byte(saysYes))
 	}
 	return x
 }
