@@ -110,7 +110,7 @@ func (r *record) fail(err error) {
 	r.fault = err
 }
 
-// saysYes accepts to everything: a command, a profile, a token.
+// saysYes accepts everything: a command, a profile, a token.
 const saysYes = `{"data":{"result":"ACCEPTED","timeout":30,"allowed":"ALLOWED"},"status_code":1000}`
 
 // taught is an index that was taught by messages like "NLCPA DEMSP PUT RECEIVER
