@@ -55,9 +55,11 @@ type Hub struct {
 	// cancel ends the background work.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	// handedOut is closed when the fan-out has ended every broadcast.
+	handedOut chan struct{}
 	// endJournal writes what the journal still holds.
 	endJournal func()
-	failed  chan error
+	failed     chan error
 }
 
 // StopTimeout bounds how long Stop waits for requests in flight.
@@ -134,7 +136,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
 		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Broadcasts: h.stores.Broadcasts,
-		Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
+		Suspect: h.monitor.Suspect, Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
@@ -221,7 +223,8 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	h.running.Go(func() { h.puller.Run(background) })
 	h.running.Go(func() { h.catalog.Run(background) })
 	h.running.Go(func() { h.index.Run(background) })
-	h.running.Go(func() { h.stores.Broadcasts.Run(background, h.fanout.Deliver) })
+	h.handedOut = make(chan struct{})
+	go func() { defer close(h.handedOut); h.stores.Broadcasts.Run(background, h.fanout.Deliver) }()
 	h.serve(h.admin.Serve, h.adminListener)
 	h.serve(h.ocpi.Serve, h.ocpiListener)
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
@@ -273,7 +276,13 @@ func (h *Hub) Stop(ctx context.Context) {
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
 		h.admin.Close()
 	}
+	// Broadcasts that were accepted reach the lanes before these are closed.
+	select {
+	case <-h.handedOut:
+	case <-ctx.Done():
+	}
 	h.fanout.Stop(ctx)
+	<-h.handedOut
 	h.running.Wait()
 	h.endJournal()
 	h.logger.Info("hub stopped")

@@ -2,6 +2,7 @@ package ocpi
 
 import (
 	"maps"
+	"math"
 	"net/url"
 	"strconv"
 	"time"
@@ -21,9 +22,18 @@ type Paging struct {
 }
 
 // ParsePaging reads date_from, date_to, offset and limit. A larger limit than
-// MaxPage is lowered to it. The error names the parameter.
+// MaxPage is lowered to it, and 0 asks for no objects, only for how many there
+// are. An interval that ends before it begins holds nothing. A parameter that
+// stands twice with different values is refused. The error names the parameter.
 func ParsePaging(q url.Values) (Paging, error) {
 	p := Paging{Limit: MaxPage, query: q}
+	for _, name := range [...]string{"date_from", "date_to", "offset", "limit"} {
+		for _, other := range q[name] {
+			if other != q[name][0] {
+				return Paging{}, Errorf(InvalidParameters, "parameter %s: stands twice, as %q and %q", name, clip(q[name][0]), clip(other))
+			}
+		}
+	}
 	for _, bound := range [...]struct {
 		name string
 		into *time.Time
@@ -41,16 +51,19 @@ func ParsePaging(q url.Values) (Paging, error) {
 		into *int
 	}{{"offset", &p.Offset}, {"limit", &p.Limit}} {
 		if v := q.Get(number.name); v != "" {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 0 {
-				return Paging{}, Errorf(InvalidParameters, "parameter %s: %q must be a whole number, 0 or more", number.name, clip(v))
+			n, err := strconv.ParseUint(v, 10, strconv.IntSize-1) // takes no sign
+			if err != nil {
+				return Paging{}, Errorf(InvalidParameters, "parameter %s: %q must be a whole number from 0 to %d", number.name, clip(v), math.MaxInt)
 			}
-			*number.into = n
+			*number.into = int(n)
 		}
 	}
 	p.Limit = min(p.Limit, MaxPage)
 	return p, nil
 }
+
+// Empty tells that no object can lie in the interval.
+func (p Paging) Empty() bool { return !p.From.IsZero() && !p.To.IsZero() && !p.From.Before(p.To) }
 
 // Contains tells whether an object's last_updated lies in the interval.
 func (p Paging) Contains(t time.Time) bool {

@@ -74,6 +74,11 @@ func TestP1_PagingParameters(t *testing.T) {
 		{"limit=100000", 0, ocpi.MaxPage},
 		{"limit=&offset=&date_from=", 0, ocpi.MaxPage},
 		{"unknown=1", 0, ocpi.MaxPage},
+		{"unknown=1&unknown=2&Limit=x", 0, ocpi.MaxPage},
+		{"offset=007&limit=1&limit=1", 7, 1},
+		{"offset=9223372036854775807&limit=9223372036854775807", math.MaxInt, ocpi.MaxPage},
+		// What .NET sends for no date at all.
+		{"date_from=0001-01-01T00:00:00Z&date_to=0001-01-01T00:00:00Z", 0, ocpi.MaxPage},
 	} {
 		p, err := paging(t, tt.query)
 		if err != nil || p.Offset != tt.offset || p.Limit != tt.limit || !p.From.IsZero() || !p.To.IsZero() {
@@ -87,6 +92,10 @@ func TestPagingFaultsNameTheParameter(t *testing.T) {
 	for query, parameter := range map[string]string{
 		"offset=-1": "offset", "limit=-1": "limit", "offset=x": "offset", "limit=1.5": "limit", "limit=0x10": "limit",
 		"offset=99999999999999999999": "offset", "limit=" + strings.Repeat("9", 10_000): "limit",
+		"offset=%2B1": "offset", "limit=+1": "limit", "limit=1_0": "limit", "limit=%D9%A1": "limit", "limit=1e2": "limit", "offset=-0": "offset",
+		"offset=9223372036854775808": "offset", "limit=1&limit=2": "limit", "offset=0&offset=": "offset",
+		"date_from=2026-01-01T00:00:00Z&date_from=2026-01-02T00:00:00Z": "date_from",
+		"date_to=2026-02-30T00:00:00Z":                                  "date_to", "date_to=1767225600": "date_to", "date_to=null": "date_to",
 		"date_from=yesterday": "date_from", "date_to=2026-01-31": "date_to",
 		"date_from=2026-01-31T12:00:00%2B01:00": "date_from",
 		// Of several faults, always the same one.
@@ -120,6 +129,20 @@ func TestP1_IntervalIsHalfOpen(t *testing.T) {
 		at, _ := ocpi.ParseTime(tt.at)
 		if err != nil || p.Contains(at) != tt.in {
 			t.Errorf("%s contains %s: %v, %v", tt.query, tt.at, !tt.in, err)
+		}
+	}
+}
+
+func TestP1_EmptyIntervals(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]bool{
+		"": false, "date_from=2026-01-01T00:00:00Z": false, "date_to=2026-01-01T00:00:00Z": false,
+		"date_from=2026-01-01T00:00:00Z&date_to=2026-01-01T00:00:00.001Z": false,
+		"date_from=2026-01-01T00:00:00Z&date_to=2026-01-01T00:00:00":      true,
+		"date_from=2026-01-02T00:00:00Z&date_to=2026-01-01T00:00:00Z":     true,
+	} {
+		if p, err := paging(t, query); err != nil || p.Empty() != want {
+			t.Errorf("%s: empty is %v, %v", query, p.Empty(), err)
 		}
 	}
 }

@@ -19,7 +19,7 @@ func explainer(t *testing.T) *Router {
 	for _, e := range market(t).Platforms() {
 		all = append(all, e.Platform)
 	}
-	d.Replace(all, 1)
+	d.Replace(parties.Record{Platforms: all, Revision: 1})
 	index := taught(t, NewIndex(IndexConfig{}), "DEMSP NLCPA PUT RECEIVER tokens /DE/MSP/0A {}")
 	return NewRouter(RouterConfig{Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Index: index})
 }

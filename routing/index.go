@@ -76,7 +76,7 @@ type Index struct {
 	cfg     IndexConfig
 	memory  *shelf
 	backlog *backlog
-	asked   *asked
+	asked   *inquiries
 }
 
 // IndexConfig wires an Index.
@@ -94,7 +94,7 @@ func NewIndex(cfg IndexConfig) *Index {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Index{cfg: cfg, memory: newShelf(memoryBound), backlog: newBacklog(), asked: new(asked)}
+	return &Index{cfg: cfg, memory: newShelf(memoryBound), backlog: newBacklog(), asked: new(inquiries)}
 }
 
 // Location implements Known.

@@ -61,19 +61,19 @@ func role(t testing.TB, s string, r ocpi.Role) ocpi.PartyRole {
 
 // The requests of these tests.
 const (
-	pull  = "GET SENDER tokens"
-	push  = "PUT RECEIVER locations /NL/CPA/L1"
-	write = "PUT RECEIVER sessions /NL/CPA/S1"
+	readTokens   = "GET SENDER tokens"
+	pushLocation = "PUT RECEIVER locations /NL/CPA/L1"
+	pushSession  = "PUT RECEIVER sessions /NL/CPA/S1"
 )
 
 func TestR8_APartyIsFoundByModuleAndInterface(t *testing.T) {
 	t.Parallel()
 	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
 	runPlans(t, v, []planCase{
-		{"to a connected party", "chargers", "NLCPA", "DEMSP", pull, direct("drivers")},
-		{"a push of one's own object", "chargers", "NLCPA", "DEMSP", push, direct("drivers")},
-		{"for another of the platform's parties", "chargers", "NLCPB", "DEMSP", push, direct("drivers")},
-		{"between two parties of one platform", "chargers", "NLCPA", "NLCPB", pull, direct("chargers")},
+		{"to a connected party", "chargers", "NLCPA", "DEMSP", readTokens, direct("drivers")},
+		{"a push of one's own object", "chargers", "NLCPA", "DEMSP", pushLocation, direct("drivers")},
+		{"for another of the platform's parties", "chargers", "NLCPB", "DEMSP", pushLocation, direct("drivers")},
+		{"between two parties of one platform", "chargers", "NLCPA", "NLCPB", readTokens, direct("chargers")},
 		{"a custom module", "drivers", "DEMSP", "DECPO", "POST SENDER nltnm-x /a", direct("solo")},
 	})
 }
@@ -82,10 +82,10 @@ func TestR9_WhoAsks(t *testing.T) {
 	t.Parallel()
 	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
 	runPlans(t, v, []planCase{
-		{"FROM inferred", "solo", "", "DEMSP", pull, direct("drivers")},
-		{"FROM not inferable", "chargers", "", "DEMSP", pull, refused(2001, "several parties")},
-		{"FROM of somebody else", "solo", "NLCPA", "DEMSP", pull, refused(2001, "NLCPA is not a party").withHTTP(403)},
-		{"FROM the hub", "solo", "EUBUS", "DEMSP", pull, refused(2001, "EUBUS is not a party").withHTTP(403)},
+		{"FROM inferred", "solo", "", "DEMSP", readTokens, direct("drivers")},
+		{"FROM not inferable", "chargers", "", "DEMSP", readTokens, refused(2001, "several parties")},
+		{"FROM of somebody else", "solo", "NLCPA", "DEMSP", readTokens, refused(2001, "NLCPA is not a party").withHTTP(403)},
+		{"FROM the hub", "solo", "EUBUS", "DEMSP", readTokens, refused(2001, "EUBUS is not a party").withHTTP(403)},
 	})
 }
 
@@ -93,9 +93,9 @@ func TestR10_PeerHubs(t *testing.T) {
 	t.Parallel()
 	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
 	runPlans(t, v, []planCase{
-		{"a party behind a peer hub", "hub", "BEXXX", "DEMSP", pull, direct("drivers")},
-		{"a peer hub for a party that is connected here", "hub", "DECPO", "DEMSP", pull, refused(2001, "DECPO").withHTTP(403)},
-		{"a peer hub as this hub", "hub", "EUBUS", "DEMSP", pull, refused(2001, "EUBUS").withHTTP(403)},
+		{"a party behind a peer hub", "hub", "BEXXX", "DEMSP", readTokens, direct("drivers")},
+		{"a peer hub for a party that is connected here", "hub", "DECPO", "DEMSP", readTokens, refused(2001, "DECPO").withHTTP(403)},
+		{"a peer hub as this hub", "hub", "EUBUS", "DEMSP", readTokens, refused(2001, "EUBUS").withHTTP(403)},
 		{"a peer hub writes for the parties behind it", "hub", "BEXXX", "DEMSP", "PUT RECEIVER locations /BE/XXX/L1", direct("drivers")},
 	})
 }
@@ -104,7 +104,7 @@ func TestE1_NobodyWritesWhatAnotherOwns(t *testing.T) {
 	t.Parallel()
 	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
 	runPlans(t, v, []planCase{
-		{"an object of somebody else", "solo", "DECPO", "DEMSP", push, refused(2001, "NLCPA").withHTTP(404)},
+		{"an object of somebody else", "solo", "DECPO", "DEMSP", pushLocation, refused(2001, "NLCPA").withHTTP(404)},
 		{"a URL without an owner", "solo", "DECPO", "DEMSP", "PATCH RECEIVER sessions /S1", refused(2001, "{country_code}")},
 		{"reading is not writing", "solo", "DECPO", "DEMSP", "GET RECEIVER locations /NL/CPA/L1", direct("drivers")},
 		{"a module without owners in its URL", "solo", "DECPO", "NLCPA", "POST RECEIVER nltnm-x /NL/CPA/1", direct("chargers")},
@@ -115,10 +115,10 @@ func TestS3_S4_ReceiversThatCannotBeReached(t *testing.T) {
 	t.Parallel()
 	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
 	runPlans(t, v, []planCase{
-		{"to nobody", "solo", "DECPO", "XXYYY", pull, refused(4001, "XXYYY")},
-		{"to a planned party", "solo", "DECPO", "FRPLA", pull, refused(4003, "PLANNED")},
-		{"to a suspended party", "solo", "DECPO", "FRHLD", pull, refused(4003, "SUSPENDED")},
-		{"to a party without the endpoint", "chargers", "NLCPA", "DEMSP", write, refused(4000, "no RECEIVER endpoint for module sessions")},
+		{"to nobody", "solo", "DECPO", "XXYYY", readTokens, refused(4001, "XXYYY")},
+		{"to a planned party", "solo", "DECPO", "FRPLA", readTokens, refused(4003, "PLANNED")},
+		{"to a suspended party", "solo", "DECPO", "FRHLD", readTokens, refused(4003, "SUSPENDED")},
+		{"to a party without the endpoint", "chargers", "NLCPA", "DEMSP", pushSession, refused(4000, "no RECEIVER endpoint for module sessions")},
 	})
 }
 

@@ -35,6 +35,9 @@ type RouterConfig struct {
 	Index     *Index
 	// Broadcasts carries accepted pushes to Fanout.
 	Broadcasts BroadcastLog
+	// Suspect is told of a platform that could not be reached. It must not block.
+	// Nil is fine.
+	Suspect func(parties.PlatformID)
 	// Sealer seals the cursors of lists that are gathered live.
 	Sealer Sealer
 	// SuppressUnchanged keeps a push to itself that changes nothing of the stored
@@ -50,6 +53,9 @@ const AuthorizeTimeout = 10 * time.Second
 
 // NewRouter makes a Router.
 func NewRouter(cfg RouterConfig) *Router {
+	if cfg.Suspect == nil {
+		cfg.Suspect = func(parties.PlatformID) {}
+	}
 	return &Router{cfg: cfg, metrics: newMetrics(cfg.Metrics)}
 }
 
@@ -60,12 +66,16 @@ type Reply struct {
 	// request did not even tell that.
 	To     ocpi.Address
 	answer *peer.Answer
+	page   *pageBuffer
 }
 
 // Release gives the buffers of the answer back.
 func (r *Reply) Release() {
 	if r.answer != nil {
 		r.answer.Release()
+	}
+	if r.page != nil {
+		r.page.release()
 	}
 }
 

@@ -231,7 +231,7 @@ func BenchmarkReceivers(b *testing.B) {
 				}
 				all = append(all, platform(fmt.Sprintf("p%04d", i), nil, role(b, fmt.Sprintf("NL%03X", i), r)))
 			}
-			d.Replace(all, 1)
+			d.Replace(parties.Record{Platforms: all, Revision: 1})
 			v := View{Snapshot: d.Snapshot(), Hub: party(b, "EUBUS")}
 			b.ReportAllocs()
 			for b.Loop() {

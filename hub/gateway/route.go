@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"sync"
 	"time"
 
@@ -87,8 +88,7 @@ func (g *Gateway) carry(c *gin.Context, ids envelope, now time.Time, req *ocpi.R
 	req.Method, req.RequestID, req.CorrelationID = c.Request.Method, ids.requestID, ids.correlationID
 	body := bodies.Get().(*[]byte)
 	reply := answer(caller, req, body)
-	writeReply(c, ids, &reply)
-	reply.Release()
+	writeReply(c, ids, reply)
 	if cap(*body) <= largestPooled {
 		bodies.Put(body)
 	}
@@ -110,8 +110,8 @@ func (g *Gateway) refuse(req *ocpi.Request, err error, now time.Time) routing.Re
 }
 
 // writeReply writes a routed answer, past the header map that gin and net/http
-// would want it in. Names keep the specification's spelling.
-func writeReply(c *gin.Context, ids envelope, reply *routing.Reply) {
+// would want it in, and releases it. Names keep the specification's spelling.
+func writeReply(c *gin.Context, ids envelope, reply routing.Reply) {
 	c.Status(reply.HTTP) // for whoever asks gin later
 	x := underneath(c)
 	x.begun(reply.HTTP)
@@ -129,5 +129,47 @@ func writeReply(c *gin.Context, ids envelope, reply *routing.Reply) {
 	for _, h := range reply.Headers {
 		header.Add(h.Name, h.Value)
 	}
-	x.c.Response.SetBody(reply.Body) // a requester that went away is seen by its context
+	// A requester that went away is seen by its context.
+	if len(reply.Body) > largestCopied {
+		x.c.Response.SetBodyStream(&bigBody{reply: reply}, len(reply.Body))
+		return
+	}
+	x.c.Response.SetBody(reply.Body)
+	reply.Release()
+}
+
+// largestCopied bounds the bodies that are copied behind the header. A page of a
+// list is larger by far, and goes to the connection as it is.
+const largestCopied = 64 << 10
+
+// bigBody is a routed answer that is released when it was written, or when it
+// cannot be.
+type bigBody struct {
+	reply  routing.Reply
+	read   int
+	closed bool
+}
+
+// WriteTo implements io.WriterTo, which the server prefers to Read.
+func (b *bigBody) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b.reply.Body)
+	return int64(n), err
+}
+
+// Read implements io.Reader.
+func (b *bigBody) Read(p []byte) (int, error) {
+	n := copy(p, b.reply.Body[b.read:])
+	if b.read += n; n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (b *bigBody) Close() error {
+	if !b.closed {
+		b.closed = true
+		b.reply.Release()
+	}
+	return nil
 }
