@@ -7,8 +7,12 @@
 // that OCPI knows (2.2.1 transport_and_format, Message Routing; status_codes,
 // 4xxx).
 //
-// Callbacks are the one thing that is kept: a response_url is replaced by a URL
-// of the hub, through which the result comes back.
+// A message that names no receiver is led by what it holds: a location_id, a
+// session's id, a driver's token (openkey.go). The Index knows who has what, from
+// the traffic that it sees; what several may have is never guessed.
+//
+// Callbacks are kept: a response_url is replaced by a URL of the hub, through
+// which the result comes back.
 //
 // The package knows neither how a request arrived (hub/gateway) nor where
 // anything is stored.

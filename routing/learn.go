@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"busbar/ocpi"
@@ -12,7 +13,9 @@ import (
 // known already costs little (M4).
 func (x *Index) Learn(req *ocpi.Request, answer []byte) {
 	if req.IsAuthorize() {
-		x.learn(LessonToken, Pair{Owner: req.To.Party}, authorizedUID(req.Path), tokenTypeOf(req.Query))
+		if uid := authorizedUID(req.Path); knowsToken(answer, uid) {
+			x.learn(LessonToken, Pair{Owner: req.To.Party}, uid, tokenTypeOf(req.Query))
+		}
 		return
 	}
 	if req.Interface != ocpi.Receiver {
@@ -77,6 +80,14 @@ func (x *Index) learnReservation(req *ocpi.Request, answer []byte) {
 // (2.2.1 mod_commands, mod_charging_profiles).
 func isAccepted(answer []byte) bool {
 	return textMember(member(answer, "data"), "result") == "ACCEPTED"
+}
+
+// knowsToken tells an AuthorizationInfo of somebody who knows the token: it holds
+// the Token itself (2.2.1 mod_tokens, AuthorizationInfo). Where peers leave that
+// out, ALLOWED says enough; a refusal alone does not.
+func knowsToken(answer []byte, uid string) bool {
+	info := member(answer, "data")
+	return textMember(info, "allowed") == "ALLOWED" || uid != "" && strings.EqualFold(textMember(member(info, "token"), "uid"), uid)
 }
 
 // learn takes one lesson; it tells whether that was new, or due for refreshing.

@@ -126,21 +126,24 @@ func (q *inquiry) askLeg(ctx context.Context, leg *Leg) *legAnswer {
 }
 
 // hear waits for the first eMSP that knows the token, and stops the others. One
-// that wants to know more (2002) may not have looked, so it counts only when no
-// other knows. All answers but the one it returns are released.
+// that wants to know more (2002), or refuses without saying which token, may not
+// have looked; it counts only when no other knows. All answers but the one that
+// it returns are released.
 func (q *inquiry) hear(answers <-chan *legAnswer, stop func()) (best *legAnswer) {
+	uid := authorizedUID(q.req.Path)
 	known := false
 	for a := range answers {
+		answered := a.ok && a.m.Outcome == OutcomeOK && a.reply.HTTP/100 == 2
 		switch {
 		case !a.ok:
 			q.failed++
-		case !known && a.m.Outcome == OutcomeOK && a.reply.HTTP/100 == 2:
+		case !known && answered && knowsToken(a.reply.Body, uid):
 			if best != nil {
 				best.reply.Release()
 			}
 			best, known = a, true
 			stop()
-		case best == nil && a.reply.Status == ocpi.NotEnoughInfo:
+		case best == nil && (answered || a.reply.Status == ocpi.NotEnoughInfo):
 			best = a
 		default:
 			a.reply.Release()

@@ -59,51 +59,91 @@ func role(t testing.TB, s string, r ocpi.Role) ocpi.PartyRole {
 	return ocpi.PartyRole{Party: party(t, s), Role: r}
 }
 
-func TestDecide(t *testing.T) {
+// The requests of these tests.
+const (
+	readTokens   = "GET SENDER tokens"
+	pushLocation = "PUT RECEIVER locations /NL/CPA/L1"
+	pushSession  = "PUT RECEIVER sessions /NL/CPA/S1"
+)
+
+func TestR8_APartyIsFoundByModuleAndInterface(t *testing.T) {
 	t.Parallel()
-	const (
-		pull  = "GET SENDER tokens"
-		push  = "PUT RECEIVER locations /NL/CPA/L1"
-		write = "PUT RECEIVER sessions /NL/CPA/S1"
-	)
-	for _, test := range []struct {
-		item, name       string
-		caller, from, to string
-		request          string
-		want             expectation
-	}{
-		{"R8", "to a connected party", "chargers", "NLCPA", "DEMSP", pull, direct("drivers")},
-		{"R8", "a push of one's own object", "chargers", "NLCPA", "DEMSP", push, direct("drivers")},
-		{"R8", "for another of the platform's parties", "chargers", "NLCPB", "DEMSP", push, direct("drivers")},
-		{"R8", "between two parties of one platform", "chargers", "NLCPA", "NLCPB", pull, direct("chargers")},
-		{"R8", "a custom module", "drivers", "DEMSP", "DECPO", "POST SENDER nltnm-x /a", direct("solo")},
-		{"R9", "FROM inferred", "solo", "", "DEMSP", pull, direct("drivers")},
-		{"R9", "FROM not inferable", "chargers", "", "DEMSP", pull, refused(2001, "several parties")},
-		{"R9", "FROM of somebody else", "solo", "NLCPA", "DEMSP", pull, refused(2001, "NLCPA is not a party").withHTTP(403)},
-		{"R9", "FROM the hub", "solo", "EUBUS", "DEMSP", pull, refused(2001, "EUBUS is not a party").withHTTP(403)},
-		{"R10", "a party behind a peer hub", "hub", "BEXXX", "DEMSP", pull, direct("drivers")},
-		{"R10", "a peer hub for a party that is connected here", "hub", "DECPO", "DEMSP", pull, refused(2001, "DECPO").withHTTP(403)},
-		{"R10", "a peer hub as this hub", "hub", "EUBUS", "DEMSP", pull, refused(2001, "EUBUS").withHTTP(403)},
-		{"R10", "a peer hub writes for the parties behind it", "hub", "BEXXX", "DEMSP", "PUT RECEIVER locations /BE/XXX/L1", direct("drivers")},
-		{"E1", "an object of somebody else", "solo", "DECPO", "DEMSP", push, refused(2001, "NLCPA").withHTTP(404)},
-		{"E1", "a URL without an owner", "solo", "DECPO", "DEMSP", "PATCH RECEIVER sessions /S1", refused(2001, "{country_code}")},
-		{"E1", "reading is not writing", "solo", "DECPO", "DEMSP", "GET RECEIVER locations /NL/CPA/L1", direct("drivers")},
-		{"E1", "a module without owners in its URL", "solo", "DECPO", "NLCPA", "POST RECEIVER nltnm-x /NL/CPA/1", direct("chargers")},
-		{"S3", "to nobody", "solo", "DECPO", "XXYYY", pull, refused(4001, "XXYYY")},
-		{"S4", "to a planned party", "solo", "DECPO", "FRPLA", pull, refused(4003, "PLANNED")},
-		{"S4", "to a suspended party", "solo", "DECPO", "FRHLD", pull, refused(4003, "SUSPENDED")},
-		{"S4", "to a party without the endpoint", "chargers", "NLCPA", "DEMSP", write, refused(4000, "no RECEIVER endpoint for module sessions")},
-		{"R1", "TO absent", "solo", "DECPO", "", pull, refused(2001, "OCPI-to")},
-		{"R2", "TO oneself, a write", "chargers", "NLCPA", "NLCPA", push, refused(2001, "itself")},
-	} {
-		t.Run(test.item+" "+test.name, func(t *testing.T) {
-			t.Parallel()
-			s := network(t)
-			v := View{Snapshot: s, Hub: party(t, "EUBUS"), Known: lore{}}
-			req := request(t, test.from, test.to, test.request)
-			test.want.check(t, v, test.caller, Decide(v, s.Platform(parties.PlatformID(test.caller)), req), req)
-		})
-	}
+	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
+	runPlans(t, v, []planCase{
+		{"to a connected party", "chargers", "NLCPA", "DEMSP", readTokens, direct("drivers")},
+		{"a push of one's own object", "chargers", "NLCPA", "DEMSP", pushLocation, direct("drivers")},
+		{"for another of the platform's parties", "chargers", "NLCPB", "DEMSP", pushLocation, direct("drivers")},
+		{"between two parties of one platform", "chargers", "NLCPA", "NLCPB", readTokens, direct("chargers")},
+		{"a custom module", "drivers", "DEMSP", "DECPO", "POST SENDER nltnm-x /a", direct("solo")},
+	})
+}
+
+func TestR9_WhoAsks(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
+	runPlans(t, v, []planCase{
+		{"FROM inferred", "solo", "", "DEMSP", readTokens, direct("drivers")},
+		{"FROM not inferable", "chargers", "", "DEMSP", readTokens, refused(2001, "several parties")},
+		{"FROM of somebody else", "solo", "NLCPA", "DEMSP", readTokens, refused(2001, "NLCPA is not a party").withHTTP(403)},
+		{"FROM the hub", "solo", "EUBUS", "DEMSP", readTokens, refused(2001, "EUBUS is not a party").withHTTP(403)},
+	})
+}
+
+func TestR10_PeerHubs(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
+	runPlans(t, v, []planCase{
+		{"a party behind a peer hub", "hub", "BEXXX", "DEMSP", readTokens, direct("drivers")},
+		{"a peer hub for a party that is connected here", "hub", "DECPO", "DEMSP", readTokens, refused(2001, "DECPO").withHTTP(403)},
+		{"a peer hub as this hub", "hub", "EUBUS", "DEMSP", readTokens, refused(2001, "EUBUS").withHTTP(403)},
+		{"a peer hub writes for the parties behind it", "hub", "BEXXX", "DEMSP", "PUT RECEIVER locations /BE/XXX/L1", direct("drivers")},
+	})
+}
+
+func TestE1_NobodyWritesWhatAnotherOwns(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
+	runPlans(t, v, []planCase{
+		{"an object of somebody else", "solo", "DECPO", "DEMSP", pushLocation, refused(2001, "NLCPA").withHTTP(404)},
+		{"a URL without an owner", "solo", "DECPO", "DEMSP", "PATCH RECEIVER sessions /S1", refused(2001, "{country_code}")},
+		{"reading is not writing", "solo", "DECPO", "DEMSP", "GET RECEIVER locations /NL/CPA/L1", direct("drivers")},
+		{"a module without owners in its URL", "solo", "DECPO", "NLCPA", "POST RECEIVER nltnm-x /NL/CPA/1", direct("chargers")},
+	})
+}
+
+func TestS3_S4_ReceiversThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: network(t), Hub: party(t, "EUBUS"), Known: lore{}}
+	runPlans(t, v, []planCase{
+		{"to nobody", "solo", "DECPO", "XXYYY", readTokens, refused(4001, "XXYYY")},
+		{"to a planned party", "solo", "DECPO", "FRPLA", readTokens, refused(4003, "PLANNED")},
+		{"to a suspended party", "solo", "DECPO", "FRHLD", readTokens, refused(4003, "SUSPENDED")},
+		{"to a party without the endpoint", "chargers", "NLCPA", "DEMSP", pushSession, refused(4000, "no RECEIVER endpoint for module sessions")},
+	})
+}
+
+// Of a party on two platforms, the one whose role implements the interface.
+func TestR8_OnePartyOnTwoPlatforms(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Known: lore{"session s1": "SETWN>DEMSP"}}
+	runPlans(t, v, []planCase{
+		{"Locations for the eMSP", "solo", "DECPO", "SETWN", "PUT RECEIVER locations /DE/CPO/L1 {}", direct("twin-msp")},
+		{"Tokens for the CPO", "drivers", "DEMSP", "SETWN", "PUT RECEIVER tokens /DE/MSP/0A {}", direct("twin-cpo")},
+		{"its Locations", "drivers", "DEMSP", "SETWN", "GET SENDER locations", direct("twin-cpo")},
+		{"its Tokens", "solo", "DECPO", "SETWN", "GET SENDER tokens", direct("twin-msp")},
+		{"a party that is the requester elsewhere", "drivers", "DEMSP", "", "GET SENDER sessions /S1", open("SETWN")},
+	})
+}
+
+// Results of commands and profiles are ordinary requests.
+func TestR11_Callbacks(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Known: lore{}}
+	runPlans(t, v, []planCase{
+		{"a CommandResult", "solo", "DECPO", "DEMSP", "POST SENDER commands /1 {}", direct("drivers")},
+		{"an ActiveChargingProfile", "solo", "DECPO", "NLSCS", "PUT SENDER chargingprofiles /S1 {}", direct("steering")},
+		{"for all, which they never are", "solo", "DECPO", "EUBUS", "POST SENDER commands /1 {}", refused(2001, "module commands is not broadcast")},
+	})
 }
 
 func TestNextLink(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// memoryBound is the most lessons in memory, some 40 MB. What falls out is
+	// memoryBound is the most lessons in memory, some 60 MB. What falls out is
 	// still in the record.
 	memoryBound = 500_000
 	// mostPairs bounds the parties of one key: with as many as that, nothing is

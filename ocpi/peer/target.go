@@ -67,7 +67,8 @@ func (t *Target) Join(path, query string) string {
 	if t.tls {
 		scheme = "https://"
 	}
-	return string(t.appendURI(append([]byte(scheme), t.host...), path, query, asAdvertised))
+	call := Call{Target: t, Path: path, Query: query}
+	return scheme + t.host + string(t.appendURI(nil, path, query, call.end()))
 }
 
 // SameHost tells whether two targets are served by the same host and port, in

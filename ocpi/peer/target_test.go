@@ -48,6 +48,21 @@ func TestM2_ExactlyOneSlashAtTheJoint(t *testing.T) {
 	}
 }
 
+func TestJoinIsTheURLThatIsCalled(t *testing.T) {
+	t.Parallel()
+	https, slashed := target(t, "https://p.example:8443/l/?tenant=1"), target(t, "http://p/cdrs")
+	slashed.slash.Store(int32(withSlash))
+	for got, want := range map[string]string{
+		https.Join("/a%2Fb", "x=1"): "https://p.example:8443/l/a%2Fb?tenant=1&x=1",
+		slashed.Join("", ""):        "http://p/cdrs/", // as it once asked for
+		slashed.Join("/1", ""):      "http://p/cdrs/1",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

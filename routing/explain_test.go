@@ -1,0 +1,92 @@
+package routing
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"busbar/ocpi"
+	"busbar/ocpi/peer"
+	"busbar/parties"
+)
+
+func explainer(t *testing.T) *Router {
+	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
+	var all []parties.Platform
+	for _, e := range market(t).Platforms() {
+		all = append(all, e.Platform)
+	}
+	d.Replace(parties.Record{Platforms: all, Revision: 1})
+	index := taught(t, NewIndex(IndexConfig{}), "DEMSP NLCPA PUT RECEIVER tokens /DE/MSP/0A {}")
+	return NewRouter(RouterConfig{Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Index: index})
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	r := explainer(t)
+	for _, tt := range []struct {
+		name, from, to, request string
+		plan                    PlanKind
+		targets                 string
+		excludes, refuses       string
+	}{
+		{"a direct push", "DECPO", "DEMSP", "PATCH RECEIVER locations /DE/CPO/L1/E1?a=b {}", PlanDirect,
+			"DEMSP drivers https://drivers.test/receiver/locations/DE/CPO/L1/E1?a=b", "", ""},
+		{"the requester is on the platform of the opposite role", "SETWN", "DEMSP", "PUT RECEIVER tariffs /SE/TWN/T1 {}", PlanDirect,
+			"DEMSP drivers https://drivers.test/receiver/tariffs/SE/TWN/T1", "", ""},
+		{"an open authorisation", "DECPO", "", "POST SENDER tokens /0A/authorize", PlanOpen,
+			"DEMSP drivers https://drivers.test/sender/tokens/0A/authorize", "", ""},
+		{"an inquiry", "DECPO", "", "POST SENDER tokens /0B/authorize", PlanOpen,
+			"ATONE both, DEMSP drivers, NLMSP apps, SETWN twin-msp", "NLDEF: no tokens SENDER endpoint", ""},
+		{"a broadcast", "DECPO", "EUBUS", "PUT RECEIVER locations /DE/CPO/L1 {}", PlanBroadcast,
+			"ATONE both, DEMSP drivers https://drivers.test/receiver/locations/DE/CPO/L1, FRNAP poi, NLMSP apps, NLNSP maps, SETWN twin-msp",
+			"FROFF: its platform is OFFLINE", ""},
+		{"all Locations", "DEMSP", "EUBUS", "GET SENDER locations", PlanCatalog, "", "", ""},
+		{"all Sessions", "DEMSP", "EUBUS", "GET SENDER sessions", PlanCatalog, "", "FROFC: its platform is OFFLINE", ""},
+		{"a refusal", "DECPO", "XXYYY", "PUT RECEIVER locations /DE/CPO/L1 {}", PlanRefused, "", "", "4001: no party XXYYY"},
+		{"nobody asks", "", "DEMSP", "GET SENDER tokens", PlanRefused, "", "", "OCPI-from-party-id are missing"},
+		{"a stranger asks (R9)", "XXYYY", "DEMSP", "GET SENDER tokens", PlanRefused, "", "", "XXYYY is not a party"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := r.Explain(t.Context(), request(t, tt.from, tt.to, tt.request))
+			if e.Plan != tt.plan || (e.Refusal != nil) != (tt.refuses != "") || e.Refusal != nil && !strings.Contains(e.Refusal.Error(), tt.refuses) {
+				t.Fatalf("%s, %v", e.Plan, e.Refusal)
+			}
+			var got []string
+			for i, target := range e.Targets {
+				text := fmt.Sprintf("%s %s", target.Party, target.Platform)
+				if want := strings.Split(tt.targets, ", "); i < len(want) && strings.Contains(want[i], "://") {
+					text += " " + target.URL
+				}
+				got = append(got, text)
+			}
+			if diff := cmp.Diff(tt.targets, strings.Join(got, ", ")); diff != "" {
+				t.Error(diff)
+			}
+			excluded := slices.ContainsFunc(e.Excluded, func(x Exclusion) bool { return x.Party.String()+": "+x.Reason == tt.excludes })
+			if excluded != (tt.excludes != "") {
+				t.Errorf("left out: %v", e.Excluded)
+			}
+		})
+	}
+}
+
+func TestUnlistedOwnersHaveNoAgreement(t *testing.T) {
+	t.Parallel()
+	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Permits: onlyBetween(t, "DEMSP NLCPA", "DEMSP ATONE")}
+	var got []string
+	unlisted(&v, party(t, "DEMSP"), "drivers", ocpi.ModuleLocations, func(x Exclusion) {
+		got = append(got, x.Party.String()+": "+x.Reason)
+	})
+	want := []string{"DECPO", "FRNAP", "FROFC", "FRPLC", "NLCPB", "SETWN"}
+	for i := range want {
+		want[i] += ": no agreement"
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
