@@ -265,14 +265,16 @@ func lastUpdated(object []byte) (time.Time, bool) {
 	return t, err == nil
 }
 
-// operatorDetails is who operates the party's Locations, for those that do not say it
-// (U6).
-func operatorDetails(e *parties.Entry, party ocpi.PartyKey, m ocpi.ModuleID) []byte {
+// operatorDetails is the owner's business_details, for a Location that comes
+// without an operator (U6). Field-quirks: an empty name says nothing.
+func operatorDetails(e *parties.Entry, owner ocpi.PartyKey, m ocpi.ModuleID) []byte {
 	if m != ocpi.ModuleLocations {
 		return nil
 	}
 	for i := range e.Platform.Roles {
-		if r := &e.Platform.Roles[i]; r.Party == party && r.Role == ocpi.RoleCPO {
+		var details struct{ Name string }
+		r := &e.Platform.Roles[i]
+		if r.Party == owner && json.Unmarshal(r.BusinessDetails, &details) == nil && details.Name != "" {
 			return r.BusinessDetails
 		}
 	}
