@@ -1,8 +1,11 @@
 package catalog
 
 import (
-	"context"
+	"bytes"
+	"cmp"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,19 +14,59 @@ import (
 )
 
 // Catalog holds the objects in memory and keeps the record equal to them.
-type Catalog struct{ cfg Config }
+type Catalog struct {
+	cfg     Config
+	metrics *metrics
+	// waiting are pushes for the committer, which alone writes to what follows.
+	waiting chan *waiter
+
+	mu     sync.RWMutex
+	loaded bool
+	// closed tells that no push is taken any more.
+	closed  bool
+	shelves shelves
+
+	// The rest is the committer's own: no lock.
+	//
+	// revision is the record's, up to which the shelves have everything.
+	revision int64
+	// doubtful tells that a commit failed in a way that leaves open whether the
+	// record has it.
+	doubtful bool
+	// followed is when the shelves were last seen to be equal to the record.
+	followed time.Time
+}
 
 // Config wires a Catalog.
 type Config struct {
-	Store   Store
-	Logger  *slog.Logger
+	// Store is the record. Nil: the catalog never loads.
+	Store Store
+	// Logger hears of failures. Nil is silence.
+	Logger *slog.Logger
+	// Metrics registers the catalog's metrics. Nil: nobody reads them.
 	Metrics prometheus.Registerer
 	// MaxDocument is the largest merged document in bytes; zero is 16 MiB.
 	MaxDocument int
 }
 
-// New makes an empty catalog. Load fills it.
-func New(cfg Config) *Catalog { return &Catalog{cfg: cfg} }
+// defaultMaxDocument is the largest merged document when nothing else is said.
+const defaultMaxDocument = 16 << 20
+
+// New makes an empty catalog. Run fills it.
+func New(cfg Config) *Catalog {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxDocument <= 0 {
+		cfg.MaxDocument = defaultMaxDocument
+	}
+	c := &Catalog{cfg: cfg, waiting: make(chan *waiter, maxWaiting), shelves: newShelves()}
+	c.metrics = newMetrics(c, cfg.Metrics)
+	return c
+}
+
+// kept are the modules whose objects the hub keeps (R5).
+var kept = [...]ocpi.ModuleID{ocpi.ModuleLocations, ocpi.ModuleTariffs}
 
 // Keeps tells whether the hub keeps objects of the module.
 func Keeps(m ocpi.ModuleID) bool { return m == ocpi.ModuleLocations || m == ocpi.ModuleTariffs }
@@ -56,17 +99,6 @@ type Applied struct {
 	Created, Changed bool
 }
 
-// ReadPath fills Owner, ID, EVSE and Connector of a push from the escaped path
-// behind the module: /{country_code}/{party_id}/{id}[/{evse}[/{connector}]]
-// (2.2.1 mod_locations, Receiver Interface; mod_tariffs). The refusal is 2001
-// and names the segment.
-func ReadPath(m ocpi.ModuleID, escaped string) (Write, *ocpi.Error) { panic("not built") }
-
-// Apply takes a push in and returns when it is durable. The error is an
-// *ocpi.Error for what the sender did wrong, 4003 while the catalog is not
-// loaded, 4000 when the record failed; then nothing was kept.
-func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) { panic("not built") }
-
 // Query asks for a page of GET All.
 type Query struct {
 	Module ocpi.ModuleID
@@ -89,15 +121,31 @@ type Page struct {
 	Next int64
 }
 
-// AppendPage appends the documents of a page to buf, with commas between them.
-// It fails with a 4003 while the catalog is not loaded.
-func (c *Catalog) AppendPage(buf []byte, q Query) ([]byte, Page, error) { panic("not built") }
-
 // Owners are those that have an object with this id, in the order of parties.
-func (c *Catalog) Owners(m ocpi.ModuleID, id string) []ocpi.PartyKey { return nil }
+func (c *Catalog) Owners(m ocpi.ModuleID, id string) []ocpi.PartyKey {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s := c.shelves[m]; s != nil {
+		return s.ownersOf(foldID(id))
+	}
+	return nil
+}
 
 // Document is a copy of an object's bytes; false when there is none.
-func (c *Catalog) Document(k Key) ([]byte, bool) { return nil, false }
+func (c *Catalog) Document(k Key) ([]byte, bool) {
+	if !Keeps(k.Module) {
+		return nil, false
+	}
+	c.mu.RLock()
+	s := c.shelves[k.Module]
+	e, ok := s.get(k)
+	dicts := s.packer.dicts
+	c.mu.RUnlock()
+	if !ok {
+		return nil, false
+	}
+	return unpackBlob(nil, dicts, e.blob), true
+}
 
 // Count is what the catalog holds of one owner.
 type Count struct {
@@ -109,13 +157,40 @@ type Count struct {
 	Newest, ChangedAt time.Time
 }
 
-// Counts are sorted by module and owner.
-func (c *Catalog) Counts() []Count { return nil }
+// Counts are sorted by module and owner. It looks at every object.
+func (c *Catalog) Counts() []Count {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var counts []Count
+	for m, s := range c.shelves {
+		newest := make([]instant, len(s.owners))
+		for i := range newest {
+			newest[i] = firstInstant
+		}
+		for _, c := range s.chunks {
+			for i, owner := range c.owners {
+				newest[owner] = max(newest[owner], c.updated[i])
+			}
+		}
+		for i, total := range s.totals {
+			if total.objects > 0 {
+				counts = append(counts, Count{s.owners[i], m, total.objects, newest[i].time(), total.changedAt})
+			}
+		}
+	}
+	slices.SortFunc(counts, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(a.Module, b.Module), bytes.Compare(a.Owner[:], b.Owner[:]))
+	})
+	return counts
+}
 
 // Loaded tells that the catalog is complete.
-func (c *Catalog) Loaded() bool { return false }
+func (c *Catalog) Loaded() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.loaded
+}
 
-// Run loads the catalog, trying again until the record answers, then takes
-// pushes in and follows what other replicas write, until ctx ends. Pushes that
-// wait then are answered first.
-func (c *Catalog) Run(ctx context.Context) { <-ctx.Done() }
+func errLoading() *ocpi.Error {
+	return ocpi.Errorf(ocpi.ConnectionProblem, "the hub's catalog is still loading")
+}

@@ -13,6 +13,26 @@
 // the requester's ids. Between arrival and answer nothing is read from a
 // database or from Redis. Below gin stands fasthttp's server (gateway.Server).
 //
+// Broadcast. The same entry; the receiver is the hub, or nobody (routing.Decide
+// says PlanBroadcast). Router.broadcast gives the push to catalog.Apply, which
+// checks it, merges it into the stored object and returns when the record has
+// it; in the same order it is appended to routing.BroadcastLog. Then the
+// requester is answered, whatever the receivers do. Fanout takes the broadcast
+// from the log, asks routing.Receivers who is meant, and queues one leg a
+// party: a lane for each receiving platform keeps the order of every object,
+// drops what a newer push made pointless, and waits for nobody else. How the
+// legs ended goes to the journal.
+//
+// GET All. A list that is asked of the hub (PlanCatalog) comes from
+// catalog.Page: Locations and Tariffs in the order in which they first arrived,
+// from memory, behind a cursor. CDRs, Sessions and Tokens, which the hub does
+// not keep, are gathered live from the parties that have them
+// (routing/gather.go).
+//
+// Open routing. A request without a receiver names it by what it is about: a
+// Session by its driver's token, a command by its Location. routing.Index is
+// what traffic has taught the hub about that.
+//
 // Callback. When a command or charging profile has a response_url,
 // Router.leadCallback keeps it in routing.CallbackStore and gives the receiver a
 // short URL of the hub instead; the result that is posted there goes through
@@ -32,15 +52,19 @@
 // directory revision with the store's, so that lost news costs a second and no
 // more.
 //
+// Who is there. parties.Monitor asks silent platforms for their versions, makes
+// them OFFLINE and CONNECTED, and pushes every change to all others through the
+// fan-out's lanes, before the first object of a new party. Who comes back, or is
+// found again after the hub itself was away, is asked for what changed
+// meanwhile (routing.Puller).
+//
 // Operator. web.Server on the admin listener checks the admin token and calls
 // the Registrar; it shows what the Directory holds. Metrics are counted where
 // things happen (newMetrics in routing and parties) and gathered there.
 //
 // Start and stop. cmd/busbar reads settings into Config (Settings.Config
 // reports all faults at once), New, Start, and on SIGTERM Stop: readiness goes
-// first, then the OCPI listener finishes what is in flight, then the followers,
-// the stores, and the log's buffer.
-//
-// Broadcast, the catalog and open routing are not built yet; requests that would
-// need them are refused with a reason.
+// first, then the OCPI listener finishes what is in flight, then the broadcasts
+// that were accepted, the followers, the journal, the stores, and the log's
+// buffer.
 package hub

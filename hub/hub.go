@@ -57,7 +57,7 @@ type Hub struct {
 	running sync.WaitGroup
 	// endJournal writes what the journal still holds.
 	endJournal func()
-	failed  chan error
+	failed     chan error
 }
 
 // StopTimeout bounds how long Stop waits for requests in flight.

@@ -32,6 +32,7 @@ func TestSettings_DefaultsAreThoseOfTheContract(t *testing.T) {
 		Listen: ":8080", AdminListen: "127.0.0.1:8081", PublicURL: "http://localhost:8080",
 		Party: party, Name: "Busbar", DataDir: "./data",
 		ForwardTimeout: 30 * time.Second, MaxBody: 16 << 20, LogLevel: slog.LevelInfo,
+		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("defaults\n%+v, want\n%+v", got, want)
@@ -46,7 +47,8 @@ func TestSettings_AreRead(t *testing.T) {
 		Party: "nlhub", Name: " The Hub ", DataDir: "/var/lib/busbar",
 		Database: "postgres://u:p@db/busbar", Redis: "rediss://r:6379/1",
 		SecretKey: strings.Repeat("a", 32) + ", " + strings.Repeat("b", 40), AdminToken: strings.Repeat("t", 16) + "\n",
-		ForwardTimeout: "1m30s", AliveInterval: "2m", Agreements: "OPEN", AllowPrivatePeers: "true", MaxBody: "512KiB",
+		ForwardTimeout: "1m30s", AliveInterval: "2m", Agreements: "CLOSED", AllowPrivatePeers: "true", MaxBody: "512KiB",
+		SuppressUnchanged: "true", PullNewPlatforms: "1",
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
 		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d",
 	}.Config()
@@ -65,6 +67,8 @@ func TestSettings_AreRead(t *testing.T) {
 		ForwardTimeout: 90 * time.Second, AllowPrivatePeers: true, MaxBody: 512 << 10,
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
 		LogLevel: slog.LevelWarn, LogJSON: true,
+		AliveInterval: 2 * time.Minute, ClosedAgreements: true, JournalRetention: 90 * 24 * time.Hour,
+		SuppressUnchanged: true, PullNewPlatforms: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("config\n%+v, want\n%+v", got, want)
@@ -111,7 +115,8 @@ func TestSettings_FaultsAreNamed(t *testing.T) {
 		"forward timeout of 11 minutes":    {Settings{ForwardTimeout: "11m"}, "FORWARD_TIMEOUT"},
 		"alive interval below a second":    {Settings{AliveInterval: "999ms"}, "ALIVE_INTERVAL"},
 		"alive interval above a day":       {Settings{AliveInterval: "2d"}, "ALIVE_INTERVAL"},
-		"closed agreements":                {Settings{Agreements: "closed"}, "AGREEMENTS"},
+		"suppression of some":              {Settings{SuppressUnchanged: "some"}, "SUPPRESS_UNCHANGED"},
+		"pulling of some":                  {Settings{PullNewPlatforms: "some"}, "PULL_NEW_PLATFORMS"},
 		"unknown agreements":               {Settings{Agreements: "some"}, "AGREEMENTS"},
 		"private peers perhaps":            {Settings{AllowPrivatePeers: "perhaps"}, "ALLOW_PRIVATE_PEERS"},
 		"body of nothing":                  {Settings{MaxBody: "0"}, "MAX_BODY"},

@@ -1,7 +1,6 @@
 package parties
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,35 +31,39 @@ func NewDirectory(dialer *peer.Dialer) *Directory {
 // asks the same snapshot.
 func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }
 
-// Replace makes the directory hold exactly these platforms, which were read at
-// the revision. What this replica itself committed later stays.
-func (d *Directory) Replace(platforms []Platform, revision int64) {
+// Replace makes the directory hold exactly the record. What this replica itself
+// committed later stays.
+func (d *Directory) Replace(record Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if old := d.snap.Load(); revision >= old.revision {
-		d.replace(old, platforms, revision)
+	if old := d.snap.Load(); record.Revision >= old.revision {
+		d.replace(old, record)
 	} // else a slower reader's older news
 }
 
 // Restart is Replace for a record that went back to an older revision: a
 // restored database. Nothing newer stays.
-func (d *Directory) Restart(platforms []Platform, revision int64) {
+func (d *Directory) Restart(record Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	old := d.snap.Load().clone()
 	clear(old.removed)
+	old.agreements = newAgreements(nil, 0)
 	for id, e := range old.byID {
 		older := *e
-		older.Platform.Revision = min(older.Platform.Revision, revision)
+		older.Platform.Revision = min(older.Platform.Revision, record.Revision)
 		old.byID[id] = &older
 	}
-	d.replace(old, platforms, revision)
+	d.replace(old, record)
 }
 
-func (d *Directory) replace(old *Snapshot, platforms []Platform, revision int64) {
-	next := newSnapshot()
-	next.revision = revision
-	for _, p := range platforms {
+func (d *Directory) replace(old *Snapshot, record Record) {
+	next, revision := newSnapshot(), record.Revision
+	next.revision, next.policy, next.agreements = revision, old.policy, old.agreements
+	if old.agreements.revision <= revision {
+		next.agreements = newAgreements(record.Agreements, revision)
+	}
+	for _, p := range record.Platforms {
 		have := old.byID[p.ID]
 		switch {
 		case old.removed[p.ID] > revision:
@@ -213,136 +216,20 @@ func (e *Entry) Hosts(t *peer.Target) bool {
 // Seen notes that the platform called now.
 func (e *Entry) Seen(now time.Time) { e.seen.Store(now.UnixNano()) }
 
-// LastSeen is when the platform last called this replica or, before it did, the
-// time in the record; zero for never.
+// wasSeen is Seen for a time that may not be the newest.
+func (e *Entry) wasSeen(at time.Time) {
+	for n := e.seen.Load(); n < at.UnixNano(); n = e.seen.Load() {
+		if e.seen.CompareAndSwap(n, at.UnixNano()) {
+			return
+		}
+	}
+}
+
+// LastSeen is when the platform last called this replica or answered its
+// still-alive check or, before it did, the time in the record; zero for never.
 func (e *Entry) LastSeen() time.Time {
 	if n := e.seen.Load(); n != 0 {
 		return time.Unix(0, n).UTC()
 	}
 	return time.Time{}
 }
-
-// Snapshot is an immutable state of the directory.
-type Snapshot struct {
-	revision int64
-	byID     map[PlatformID]*Entry
-	byParty  map[ocpi.PartyKey][]*Entry
-	byToken  map[ocpi.TokenHash]inbound
-	// removed remembers deletions, so that late news brings nothing back.
-	removed map[PlatformID]int64
-}
-
-type inbound struct {
-	entry *Entry
-	token InboundToken
-}
-
-func newSnapshot() *Snapshot {
-	return &Snapshot{
-		byID: make(map[PlatformID]*Entry), byParty: make(map[ocpi.PartyKey][]*Entry),
-		byToken: make(map[ocpi.TokenHash]inbound), removed: make(map[PlatformID]int64),
-	}
-}
-
-func (s *Snapshot) clone() *Snapshot {
-	return &Snapshot{
-		revision: s.revision, byID: maps.Clone(s.byID), byParty: maps.Clone(s.byParty),
-		byToken: maps.Clone(s.byToken), removed: maps.Clone(s.removed),
-	}
-}
-
-func (s *Snapshot) add(e *Entry) {
-	s.byID[e.Platform.ID] = e
-	for key := range e.parties {
-		s.byParty[key] = append(slices.Clip(s.byParty[key]), e)
-	}
-	for _, t := range e.Platform.Inbound {
-		s.byToken[t.Hash] = inbound{e, t}
-	}
-}
-
-func (s *Snapshot) drop(e *Entry) {
-	delete(s.byID, e.Platform.ID)
-	for key := range e.parties {
-		rest := slices.DeleteFunc(slices.Clone(s.byParty[key]), func(o *Entry) bool { return o == e })
-		if len(rest) == 0 {
-			delete(s.byParty, key)
-		} else {
-			s.byParty[key] = rest
-		}
-	}
-	for _, t := range e.Platform.Inbound {
-		delete(s.byToken, t.Hash)
-	}
-}
-
-// advance notes that the snapshot holds the change of a revision. Only the next
-// one counts: a replica may commit revision 7 before it hears of 6, and must not
-// believe then that it has both.
-func (s *Snapshot) advance(revision int64) {
-	if revision == s.revision+1 {
-		s.revision = revision
-	}
-}
-
-// Revision is the directory revision up to which the snapshot holds every
-// change.
-func (s *Snapshot) Revision() int64 { return s.revision }
-
-// Platform finds an entry by id; nil when there is none.
-func (s *Snapshot) Platform(id PlatformID) *Entry { return s.byID[id] }
-
-// Platforms are all entries, the oldest platform first.
-func (s *Snapshot) Platforms() []*Entry {
-	return slices.SortedFunc(maps.Values(s.byID), func(a, b *Entry) int {
-		if c := a.Platform.CreatedAt.Compare(b.Platform.CreatedAt); c != 0 {
-			return c
-		}
-		if a.Platform.ID < b.Platform.ID {
-			return -1
-		}
-		return 1
-	})
-}
-
-// Find picks the platform that serves the interface for the party. A party may
-// be CPO on one platform and eMSP on another, and a TO header has no role (R8):
-// the one whose role implements the interface and that has the endpoint comes
-// first, then any that has it, then any at all. Both results are nil for an
-// unknown party; the target is nil when no platform has the endpoint.
-func (s *Snapshot) Find(party ocpi.PartyKey, m ocpi.ModuleID, i ocpi.InterfaceRole) (*Entry, *peer.Target) {
-	candidates := s.byParty[party]
-	if len(candidates) == 1 {
-		return candidates[0], candidates[0].Endpoint(m, i)
-	}
-	var best *Entry
-	bestRank := -1
-	for _, e := range candidates {
-		rank := 0
-		if e.Endpoint(m, i) != nil {
-			rank += 2
-		}
-		if e.implements(party, m, i) {
-			rank++
-		}
-		if rank > bestRank {
-			best, bestRank = e, rank
-		}
-	}
-	if best == nil {
-		return nil, nil
-	}
-	return best, best.Endpoint(m, i)
-}
-
-func (e *Entry) implements(party ocpi.PartyKey, m ocpi.ModuleID, i ocpi.InterfaceRole) bool {
-	for _, pr := range e.Platform.PartyRoles() {
-		if pr.Party == party && pr.Role.Implements(m, i) {
-			return true
-		}
-	}
-	return false
-}
-
-// Connects tells whether any platform speaks for the party.
-func (s *Snapshot) Connects(party ocpi.PartyKey) bool { return len(s.byParty[party]) > 0 }

@@ -57,22 +57,25 @@ func TestDirectory_FollowsTheRecord(t *testing.T) {
 		{"news with a newer state", func(d *Directory) { d.Apply(a(5), 1) }, "1 a@5"},
 		{"a deletion", func(d *Directory) { d.Apply(a(1), 1); d.Remove("a", 2) }, "2"},
 		{"news from before a deletion", func(d *Directory) { d.Remove("a", 2); d.Apply(a(1), 1) }, "1"},
-		{"everything read anew", func(d *Directory) { d.Apply(a(1), 1); d.Replace([]Platform{b(4)}, 4) }, "4 b@4"},
+		{"everything read anew", func(d *Directory) { d.Apply(a(1), 1); d.Replace(Record{Platforms: []Platform{b(4)}, Revision: 4}) }, "4 b@4"},
 		{"read anew, older than its own change", func(d *Directory) {
-			d.Replace([]Platform{a(1)}, 1)
+			d.Replace(Record{Platforms: []Platform{a(1)}, Revision: 1})
 			d.Apply(a(3), 3)
-			d.Replace([]Platform{a(1), b(2)}, 2)
+			d.Replace(Record{Platforms: []Platform{a(1), b(2)}, Revision: 2})
 		}, "2 a@3 b@2"},
-		{"read anew, older than its own creation", func(d *Directory) { d.Apply(a(3), 3); d.Replace([]Platform{b(2)}, 2) }, "2 a@3 b@2"},
+		{"read anew, older than its own creation", func(d *Directory) { d.Apply(a(3), 3); d.Replace(Record{Platforms: []Platform{b(2)}, Revision: 2}) }, "2 a@3 b@2"},
 		{"read anew, older than its own deletion", func(d *Directory) {
-			d.Replace([]Platform{a(1)}, 1)
+			d.Replace(Record{Platforms: []Platform{a(1)}, Revision: 1})
 			d.Remove("a", 3)
-			d.Replace([]Platform{a(1), b(2)}, 2)
+			d.Replace(Record{Platforms: []Platform{a(1), b(2)}, Revision: 2})
 		}, "2 b@2"},
-		{"a slower reader", func(d *Directory) { d.Replace([]Platform{b(4)}, 4); d.Replace([]Platform{a(1)}, 1) }, "4 b@4"},
+		{"a slower reader", func(d *Directory) {
+			d.Replace(Record{Platforms: []Platform{b(4)}, Revision: 4})
+			d.Replace(Record{Platforms: []Platform{a(1)}, Revision: 1})
+		}, "4 b@4"},
 		{"a restored database", func(d *Directory) {
-			d.Replace([]Platform{a(7), b(9)}, 9)
-			d.Restart([]Platform{a(2)}, 2)
+			d.Replace(Record{Platforms: []Platform{a(7), b(9)}, Revision: 9})
+			d.Restart(Record{Platforms: []Platform{a(2)}, Revision: 2})
 		}, "2 a@2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -58,7 +58,7 @@ const (
 // there, checked against the record's revision; from the record otherwise. When
 // the record cannot be read but the cache can, the hub starts from the cache.
 func (f *Follower) Load(ctx context.Context) error {
-	platforms, revision, ok, err := f.cfg.Cache.Load(ctx)
+	record, ok, err := f.cfg.Cache.Load(ctx)
 	if err != nil {
 		f.cfg.Logger.Warn("load platforms from the cache", "error", err)
 	}
@@ -68,16 +68,21 @@ func (f *Follower) Load(ctx context.Context) error {
 		current, err := f.revision(ctx)
 		switch {
 		case err != nil:
-			f.cfg.Directory.Replace(platforms, revision)
+			f.cfg.Directory.Replace(record)
 			f.cfg.Logger.Warn("started from the cache: the database does not answer", "error", err)
 			return nil
-		case current == revision:
-			f.cfg.Directory.Replace(platforms, revision)
-			f.cfg.Logger.Info("directory loaded", "from", "cache", "platforms", len(platforms), "revision", revision)
+		case current == record.Revision:
+			f.cfg.Directory.Replace(record)
+			f.loaded("cache", record)
 			return nil
 		}
 	}
 	return f.reload(ctx, f.cfg.Directory.Replace)
+}
+
+func (f *Follower) loaded(from string, record Record) {
+	f.cfg.Logger.Info("directory loaded", "from", from, "platforms", len(record.Platforms),
+		"agreements", len(record.Agreements), "revision", record.Revision)
 }
 
 func (f *Follower) revision(ctx context.Context) (int64, error) {
@@ -88,18 +93,18 @@ func (f *Follower) revision(ctx context.Context) (int64, error) {
 
 // reload reads the record whole, hands it to the directory by take, and refills
 // the cache.
-func (f *Follower) reload(ctx context.Context, take func([]Platform, int64)) error {
+func (f *Follower) reload(ctx context.Context, take func(Record)) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadWait)
 	defer cancel()
-	platforms, revision, err := f.cfg.Store.All(ctx)
+	record, err := f.cfg.Store.All(ctx)
 	if err != nil {
 		return fmt.Errorf("load platforms: %w", err)
 	}
-	take(platforms, revision)
-	if err := f.cfg.Cache.Fill(ctx, platforms, revision); err != nil {
+	take(record)
+	if err := f.cfg.Cache.Fill(ctx, record); err != nil {
 		f.cfg.Logger.Warn("fill the cache", "error", err)
 	}
-	f.cfg.Logger.Info("directory loaded", "from", "database", "platforms", len(platforms), "revision", revision)
+	f.loaded("database", record)
 	return nil
 }
 
@@ -167,12 +172,14 @@ func (f *Follower) loop(ctx context.Context, news <-chan Change) {
 func (f *Follower) follow(ctx context.Context, c Change) error {
 	have := f.cfg.Directory.Snapshot().Revision()
 	switch {
-	case c.ID == "":
+	case c.ID == "" && !c.Agreements:
 		return f.compare(ctx)
 	case c.Revision <= have:
 		return nil // this replica's own
 	case c.Revision != have+1:
 		return f.compare(ctx)
+	case c.Agreements:
+		return f.followAgreements(ctx, c)
 	}
 	p, err := f.fetch(ctx, c)
 	if errors.Is(err, ErrNotFound) {
@@ -183,6 +190,26 @@ func (f *Follower) follow(ctx context.Context, c Change) error {
 		return err
 	}
 	f.cfg.Directory.Apply(p, c.Revision)
+	return nil
+}
+
+// followAgreements reads the agreements, unless they were read since the change:
+// of many changes in a row, each is one revision but few are a reading.
+func (f *Follower) followAgreements(ctx context.Context, c Change) error {
+	if f.cfg.Directory.Snapshot().agreements.revision >= c.Revision {
+		f.cfg.Directory.ApplyAgreements(nil, 0, c.Revision)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	all, read, err := f.cfg.Store.Agreements(ctx)
+	if err != nil {
+		return err
+	}
+	if read < c.Revision {
+		return f.compare(ctx) // the database went back in time
+	}
+	f.cfg.Directory.ApplyAgreements(all, read, c.Revision)
 	return nil
 }
 
@@ -218,6 +245,11 @@ func (f *Follower) compare(ctx context.Context) error {
 		return err
 	case current < have:
 		f.cfg.Logger.Warn("the database went back in time; the directory follows it", "from", have, "to", current)
+		// A copy of the lost future would be refilled only once the record has
+		// overtaken it, and be taken for the record's then.
+		if err := f.cfg.Cache.ForgetBeyond(ctx, current); err != nil {
+			f.cfg.Logger.Warn("forget the cached registrations", "error", err)
+		}
 		return f.reload(ctx, f.cfg.Directory.Restart)
 	default:
 		// This replica's own change may be between commit and Apply; reading

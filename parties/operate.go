@@ -37,7 +37,7 @@ func (r *Registrar) Enrol(ctx context.Context, e Enrolment) (Platform, ocpi.Cred
 		return Platform{}, ocpi.CredentialsToken{}, err
 	}
 	p.Revision = revision
-	r.publish(ctx, p)
+	r.publish(ctx, nil, p)
 	return p, token, nil
 }
 
@@ -118,15 +118,28 @@ const goodbyeTimeout = 3 * time.Second
 // DELETE credentials that its token is void, once, if it can be reached; the
 // platform is gone either way.
 func (r *Registrar) Delete(ctx context.Context, id PlatformID) error {
-	entry := r.cfg.Directory.Snapshot().Platform(id)
+	was := r.last(ctx, id)
 	revision, err := r.cfg.Store.Delete(ctx, id)
 	if err != nil {
 		return err
 	}
 	r.cfg.Directory.Remove(id, revision)
+	r.observe(was, nil)
 	r.announce(ctx, Change{Revision: revision, ID: id}, nil)
-	if entry != nil && entry.Platform.Registered() && !entry.Platform.Held {
-		r.sayGoodbye(ctx, &entry.Platform)
+	if was != nil && was.Registered() && !was.Held {
+		r.sayGoodbye(ctx, was)
+	}
+	return nil
+}
+
+// last is what is known of a platform; nil when nothing is. The directory helps
+// out when the record cannot be read, which must not keep a platform.
+func (r *Registrar) last(ctx context.Context, id PlatformID) *Platform {
+	if p, err := r.cfg.Store.Get(ctx, id); err == nil {
+		return &p
+	}
+	if e := r.cfg.Directory.Snapshot().Platform(id); e != nil {
+		return &e.Platform
 	}
 	return nil
 }

@@ -33,7 +33,8 @@ type Platform struct {
 	// empty until the first handshake.
 	Roles []ocpi.CredentialsRole
 
-	// Status is what other parties are told, since StatusSince.
+	// Status is what other parties are told of the parties, since StatusSince:
+	// the last_updated of their ClientInfo.
 	Status      ocpi.ConnectionStatus
 	StatusSince time.Time
 	// Held is the operator's suspension: every inbound token answers 401 and
@@ -55,8 +56,9 @@ type Platform struct {
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// LastSeen is when the platform last called the hub; zero for never. It is
-	// written in batches and does not count as a change.
+	// LastSeen is when the platform last called the hub or answered a still-alive
+	// check; zero for never. It is written in batches and does not count as a
+	// change.
 	LastSeen time.Time
 	// Revision is the directory revision that last wrote this platform. An
 	// Update with another one than the stored is refused with ErrStale.

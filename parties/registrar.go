@@ -21,6 +21,18 @@ import (
 type Registrar struct {
 	cfg     RegistrarConfig
 	metrics *metrics
+	// observer is told of every change; nil is nobody.
+	observer observer
+}
+
+// observer is told of what this replica committed, once it is in the directory
+// and before whoever asked for it hears that it is done. It must not block.
+type observer interface {
+	// platformChanged compares a platform as it was and is. Nil: there is none.
+	platformChanged(before, after *Platform)
+	// agreementChanged compares the directory before and after the agreement of
+	// a pair was made, changed or ended.
+	agreementChanged(before, after *Snapshot, pair [2]ocpi.PartyKey)
 }
 
 // RegistrarConfig wires a Registrar; every field but Now and CallTimeout is
@@ -39,7 +51,8 @@ type RegistrarConfig struct {
 	CallTimeout time.Duration
 }
 
-// NewRegistrar makes a Registrar.
+// NewRegistrar makes a Registrar. The directory learns from it which party is
+// the hub's.
 func NewRegistrar(cfg RegistrarConfig) *Registrar {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -47,6 +60,7 @@ func NewRegistrar(cfg RegistrarConfig) *Registrar {
 	if cfg.CallTimeout == 0 {
 		cfg.CallTimeout = 10 * time.Second
 	}
+	cfg.Directory.setPolicy(func(p *policy) { p.hub = cfg.Hub.Party })
 	return &Registrar{cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Directory)}
 }
 
@@ -74,6 +88,9 @@ func (r *Registrar) update(ctx context.Context, id PlatformID, change func(*Plat
 			return Platform{}, err
 		}
 		p.UpdatedAt = r.now()
+		if !slices.Equal(p.PartyRoles(), stored.PartyRoles()) {
+			p.StatusSince = p.UpdatedAt // so that whoever polls by date finds new ones
+		}
 		revision, err := r.cfg.Store.Update(ctx, p)
 		if errors.Is(err, ErrStale) && attempt < 10 {
 			continue
@@ -82,25 +99,37 @@ func (r *Registrar) update(ctx context.Context, id PlatformID, change func(*Plat
 			return Platform{}, err
 		}
 		p.Revision = revision
-		r.publish(ctx, p)
+		r.publish(ctx, &stored, p)
 		return p, nil
 	}
 }
 
-// publish brings a committed platform to whoever answers from memory. The
-// announcement may fail: the record is in the store, and other replicas compare
-// revisions with it.
-func (r *Registrar) publish(ctx context.Context, p Platform) {
+// publish brings a committed platform to whoever answers from memory. before is
+// what it was; nil for a new one. The announcement may fail: the record is in
+// the store, and other replicas compare revisions with it.
+func (r *Registrar) publish(ctx context.Context, before *Platform, p Platform) {
 	r.cfg.Directory.Apply(p, p.Revision)
+	r.observe(before, &p)
 	r.announce(ctx, Change{Revision: p.Revision, ID: p.ID}, &p)
+}
+
+func (r *Registrar) observe(before, after *Platform) {
+	if r.observer != nil {
+		r.observer.platformChanged(before, after)
+	}
 }
 
 // announceTimeout bounds what a Redis that is gone may cost a change.
 const announceTimeout = 3 * time.Second
 
+// committed is the context of what follows a commit, also when the caller went
+// away.
+func committed(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
+}
+
 func (r *Registrar) announce(ctx context.Context, c Change, p *Platform) {
-	// Committed is committed, also when the caller went away.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
+	ctx, cancel := committed(ctx)
 	defer cancel()
 	if err := r.cfg.Cache.Announce(ctx, c, p); err != nil {
 		r.cfg.Logger.Warn("announce platform change", "platform", c.ID, "error", err)

@@ -23,14 +23,22 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("party %s is already claimed by another platform", e.Claim)
 }
 
-// Store is the record of platforms. Every successful Create, Update and Delete
-// is one transaction that raises the directory revision by one and returns it;
-// commits become visible in the order of their revisions.
+// Record is all that the directory is made of, at one revision.
+type Record struct {
+	Platforms  []Platform
+	Agreements []Agreement
+	Revision   int64
+}
+
+// Store is the record of platforms and agreements. Every successful Create,
+// Update, Delete, PutAgreement and DeleteAgreement is one transaction that
+// raises the directory revision by one and returns it; commits become visible
+// in the order of their revisions.
 type Store interface {
 	// Revision is the newest directory revision; 0 for an empty store.
 	Revision(ctx context.Context) (int64, error)
-	// All returns every platform, and the revision they were read at.
-	All(ctx context.Context) ([]Platform, int64, error)
+	// All returns everything, and the revision it was read at.
+	All(ctx context.Context) (Record, error)
 	// Get returns one platform, or ErrNotFound.
 	Get(ctx context.Context, id PlatformID) (Platform, error)
 	// Create inserts a platform, whose Revision it ignores. It fails with a
@@ -45,14 +53,25 @@ type Store interface {
 	// Seen raises LastSeen of the platforms named, never lowers it, ignores
 	// unknown ones, and leaves the revision alone.
 	Seen(ctx context.Context, seen map[PlatformID]time.Time) error
+
+	// Agreements returns every agreement, and the revision they were read at.
+	Agreements(ctx context.Context) (all []Agreement, revision int64, err error)
+	// PutAgreement makes or replaces the agreement of its pair. It returns all
+	// agreements as they then are.
+	PutAgreement(ctx context.Context, a Agreement) (all []Agreement, revision int64, err error)
+	// DeleteAgreement removes the agreement of a pair, the lesser party first,
+	// or fails with ErrNoAgreement. It returns what is left.
+	DeleteAgreement(ctx context.Context, pair [2]ocpi.PartyKey) (left []Agreement, revision int64, err error)
 }
 
 // Change is the news that a directory revision was committed.
 type Change struct {
 	Revision int64
-	// ID is the platform that was created, updated or deleted. Empty: news may
-	// have been missed, read everything.
+	// ID is the platform that was created, updated or deleted. Empty, without
+	// Agreements: news may have been missed, read everything.
 	ID PlatformID
+	// Agreements tells that the agreements were changed, and no platform.
+	Agreements bool
 }
 
 // Cache holds a copy of the registrations that all replicas share, and carries
@@ -61,16 +80,22 @@ type Change struct {
 type Cache interface {
 	// Load returns the copy and the revision it stands for. ok is false when
 	// there is none.
-	Load(ctx context.Context) (platforms []Platform, revision int64, ok bool, err error)
+	Load(ctx context.Context) (record Record, ok bool, err error)
 	// Get returns one platform of the copy; ok is false when it is not there.
 	Get(ctx context.Context, id PlatformID) (p Platform, ok bool, err error)
 	// Fill replaces the whole copy, unless it already stands for a newer
 	// revision.
-	Fill(ctx context.Context, platforms []Platform, revision int64) error
+	Fill(ctx context.Context, record Record) error
+	// ForgetBeyond throws the copy away if it holds changes newer than the
+	// store's newest revision: the store was set back to a backup.
+	ForgetBeyond(ctx context.Context, newest int64) error
 	// Announce brings one change into the copy and tells the other replicas.
 	// A nil platform was deleted. An older revision of a platform never
 	// replaces a newer one.
 	Announce(ctx context.Context, c Change, p *Platform) error
+	// AnnounceAgreements brings all agreements, as a revision changed them, into
+	// the copy and tells the other replicas. Older ones never replace newer ones.
+	AnnounceAgreements(ctx context.Context, all []Agreement, revision int64) error
 	// Watch calls news for every change announced by any replica, this one
 	// included, until ctx ends, and returns ctx.Err(). After every (re)connect
 	// it calls news with an empty ID.

@@ -1,14 +1,208 @@
 package routing
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"slices"
+	"strings"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
 
 // broadcast validates and keeps a push that is meant for all, appends it to the
-// log, and answers at once (S5).
+// log, and answers at once (S5). Who receives it is decided later, and what they
+// answer the sender never hears (S2).
 func (r *Router) broadcast(ctx context.Context, caller *parties.Entry, req *ocpi.Request, m *Message) Reply {
-	panic("not built")
+	b := &Broadcast{
+		From: req.From.Party, Platform: caller.Platform.ID, Accepted: m.Time, CorrelationID: req.CorrelationID,
+		Method: req.Method, Version: req.Version, Module: req.Module, Path: req.Path, Query: req.Query,
+		// The request's buffer is used again after the answer; its strings are not.
+		Body: bytes.Clone(req.Body),
+	}
+	var said string
+	var err error
+	switch {
+	case catalog.Keeps(req.Module):
+		said, err = r.keep(ctx, caller, b)
+	case req.Module == ocpi.ModuleTokens:
+		said, err = r.passOn(ctx, b)
+	default: // R4; the plan has refused it already
+		err = ocpi.Errorf(ocpi.InvalidParameters, "module %s is not broadcast: address the receiving party", req.Module)
+	}
+	if err != nil {
+		return r.notBroadcast(ctx, req, err, m)
+	}
+	m.Outcome = OutcomeOK
+	return Reply{To: req.From, Response: r.fromHub(ocpi.Response{
+		HTTP: 200, Status: ocpi.Success, Body: ocpi.Envelope(nil, ocpi.Success, said),
+	})}
+}
+
+// notBroadcast answers for a push that went nowhere.
+func (r *Router) notBroadcast(ctx context.Context, req *ocpi.Request, err error, m *Message) Reply {
+	refusal, ok := ocpi.AsError(err)
+	if !ok {
+		refusal = ocpi.Errorf(ocpi.HubError, "the hub could not take the broadcast in; send it again")
+	}
+	m.Outcome, m.Detail = OutcomeRefused, refusal.Message
+	switch {
+	case ctx.Err() != nil:
+		m.Outcome = OutcomeCancelled
+	case !ok:
+		r.cfg.Logger.Error("take in a broadcast", "correlation_id", req.CorrelationID, "module", req.Module, "error", err)
+	}
+	return r.hubAnswer(req, refusal)
+}
+
+// What the sender reads in status_message.
+const (
+	saidSent      = "accepted; it is sent to all parties that it is meant for"
+	saidUnchanged = "accepted; it changes nothing but last_updated, so it is not sent on"
+)
+
+// keep takes a push of an object that the hub keeps into the record. The log has
+// it before anybody can push the object again, so that its order is the record's.
+func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) (string, error) {
+	w, refusal := catalog.ReadPath(b.Module, b.Path)
+	if refusal != nil {
+		return "", refusal
+	}
+	w.Method, w.Module, w.Body, w.Received = b.Method, b.Module, b.Body, b.Accepted
+	if b.Module == ocpi.ModuleLocations {
+		w.Operator = operator(caller, w.Owner)
+	}
+	b.Owner, b.Object = w.Owner, objectName(b.Module, w.Owner, w.ID)
+	var kept func(context.Context) error
+	w.Then = func(applied catalog.Applied) {
+		// After a requester that did not wait, this may run when keep has returned.
+		if applied.Changed || !r.cfg.SuppressUnchanged {
+			kept = r.cfg.Broadcasts.Append(b)
+		}
+	}
+	applied, err := r.cfg.Catalog.Apply(ctx, w)
+	if err != nil {
+		return "", err
+	}
+	if !applied.Changed {
+		count := r.metrics.unchanged[b.Module]
+		if r.cfg.SuppressUnchanged {
+			count.suppressed.Inc()
+			return saidUnchanged, nil
+		}
+		count.sent.Inc()
+	}
+	return saidSent, wait(ctx, kept)
+}
+
+// passOn validates and sends a Token, of which the hub keeps no copy.
+func (r *Router) passOn(ctx context.Context, b *Broadcast) (string, error) {
+	if refusal := b.readToken(); refusal != nil {
+		return "", refusal
+	}
+	return saidSent, wait(ctx, r.cfg.Broadcasts.Append(b))
+}
+
+// wait waits until the log has a broadcast safely.
+func wait(ctx context.Context, kept func(context.Context) error) error {
+	if kept == nil {
+		return nil
+	}
+	return kept(ctx)
+}
+
+// objectName is Broadcast.Object. Ids are CiStrings (F3).
+func objectName(m ocpi.ModuleID, owner ocpi.PartyKey, id string) string {
+	return string(m) + "/" + owner.String() + "/" + strings.ToLower(id)
+}
+
+// operator is the owner's business_details, for a Location that comes without an
+// operator (U6). Field-quirks: an empty name says nothing.
+func operator(caller *parties.Entry, owner ocpi.PartyKey) []byte {
+	for _, role := range caller.Platform.Roles {
+		var details struct{ Name string }
+		if role.Party == owner && json.Unmarshal(role.BusinessDetails, &details) == nil && details.Name != "" {
+			return role.BusinessDetails
+		}
+	}
+	return nil
+}
+
+// maxTokenUID is the length of Token.uid (2.2.1 mod_tokens, Token object).
+const maxTokenUID = 36
+
+// readToken checks a push on the tokens Receiver interface, /{country_code}/
+// {party_id}/{token_uid}[?type={type}], and fills in whose Token it is (2.2.1
+// mod_tokens, PUT and PATCH).
+func (b *Broadcast) readToken() *ocpi.Error {
+	segments := strings.Split(strings.TrimSuffix(strings.TrimPrefix(b.Path, "/"), "/"), "/")
+	if len(segments) != 3 || segments[2] == "" {
+		return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens must be {country_code}/{party_id}/{token_uid}")
+	}
+	owner, err := ocpi.ParsePartyKey(unescaped(segments[0]), unescaped(segments[1]))
+	if err != nil {
+		return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens: %v", err)
+	}
+	uid := unescaped(segments[2])
+	if len(uid) > maxTokenUID {
+		return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens: token_uid must have at most %d characters, has %d",
+			maxTokenUID, len(uid))
+	}
+	b.Owner, b.Object = owner, objectName(b.Module, owner, uid)
+	if b.Method != "PUT" && b.Method != "PATCH" {
+		return ocpi.HTTPErrorf(405, ocpi.ClientError,
+			"method %s: Tokens are pushed by PUT and PATCH; one that ends is PUT with valid = false", b.Method)
+	}
+	return b.checkToken(owner, uid)
+}
+
+// checkToken holds that the body is about the Token that the URL names (E2).
+func (b *Broadcast) checkToken(owner ocpi.PartyKey, uid string) *ocpi.Error {
+	var body struct {
+		CountryCode scalar `json:"country_code"`
+		PartyID     scalar `json:"party_id"`
+		UID         scalar `json:"uid"`
+		LastUpdated scalar `json:"last_updated"`
+	}
+	if first := bytes.TrimLeft(b.Body, " \t\r\n"); len(first) == 0 || first[0] != '{' || json.Unmarshal(first, &body) != nil {
+		return ocpi.Errorf(ocpi.InvalidParameters, "body must be a Token, a JSON object")
+	}
+	switch {
+	case b.Method == "PUT" && body.UID == "":
+		return ocpi.Errorf(ocpi.InvalidParameters, "field uid: is missing; a PUT has the whole Token")
+	case b.Method == "PATCH" && body.LastUpdated == "":
+		return ocpi.Errorf(ocpi.InvalidParameters, "field last_updated: is missing; every PATCH of a Token has it")
+	}
+	for _, field := range [...]struct {
+		name, url string
+		value     scalar
+	}{
+		{"country_code", owner.CountryCode(), body.CountryCode},
+		{"party_id", owner.PartyID(), body.PartyID},
+		{"uid", uid, body.UID},
+	} {
+		if field.value != "" && !strings.EqualFold(strings.TrimSpace(string(field.value)), strings.TrimSpace(field.url)) {
+			return ocpi.Errorf(ocpi.InvalidParameters, "field %s: is not the one in the URL", field.name)
+		}
+	}
+	return nil
+}
+
+// scalar is a member that should be a string. Field-quirks: ids are sometimes
+// numbers; null is as good as absent.
+type scalar string
+
+func (s *scalar) UnmarshalJSON(b []byte) error {
+	if slices.Equal(b, []byte("null")) {
+		*s = ""
+		return nil
+	}
+	var text string
+	if json.Unmarshal(b, &text) != nil {
+		text = string(b)
+	}
+	*s = scalar(text)
+	return nil
 }

@@ -120,7 +120,7 @@ func (r *Router) planReturn(c Callback, req *ocpi.Request) (Plan, *ocpi.Error) {
 		Kind: PlanDirect, From: req.From, Target: &target,
 		Receiver: r.cfg.Directory.Snapshot().Platform(c.RequesterPlatform),
 	}
-	if refusal := p.checkReceiver(req); refusal != nil {
+	if refusal := p.checkReceiver(req, c.Requester); refusal != nil {
 		return Plan{}, refusal
 	}
 	p.Anonymous = !p.Receiver.Hosts(&target)

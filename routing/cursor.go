@@ -79,9 +79,9 @@ func cursorContext(caller *parties.Entry, m ocpi.ModuleID) string {
 	return "list-cursor/" + string(m) + "/" + string(caller.Platform.ID)
 }
 
-// askedBy stands for the requester and its filters in a cursor, whatever the order
+// fingerprint stands for the requester and its filters in a cursor, whatever the order
 // and escapes they are written in: a client may write a link anew.
-func askedBy(from ocpi.PartyKey, q *listQuery) string {
+func fingerprint(from ocpi.PartyKey, q *listQuery) string {
 	sum := sha256.Sum256([]byte(from.String() + "?" + q.values.Encode()))
 	return hex.EncodeToString(sum[:8])
 }

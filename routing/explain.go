@@ -2,8 +2,11 @@ package routing
 
 import (
 	"context"
+	"slices"
 
+	"busbar/catalog"
 	"busbar/ocpi"
+	"busbar/ocpi/peer"
 	"busbar/parties"
 )
 
@@ -26,4 +29,80 @@ type ExplainedTarget struct {
 
 // Explain decides on a request as Route would, and sends nothing. The caller is
 // the platform that speaks for req.From on the other side of the module.
-func (r *Router) Explain(ctx context.Context, req *ocpi.Request) Explanation { panic("not built") }
+func (r *Router) Explain(ctx context.Context, req *ocpi.Request) Explanation {
+	snapshot := r.cfg.Directory.Snapshot()
+	caller, _ := snapshot.Find(req.From.Party, req.Module, opposite(req.Interface))
+	if caller == nil {
+		return Explanation{Plan: PlanRefused, Refusal: unknownRequester(req.From.Party)}
+	}
+	plan := r.decide(ctx, caller, req)
+	e := Explanation{Plan: plan.Kind, Refusal: plan.Refusal}
+	v := View{Snapshot: snapshot, Hub: r.cfg.Hub.Party}
+	from, platform := plan.From.Party, caller.Platform.ID
+	exclude := func(x Exclusion) { e.Excluded = append(e.Excluded, x) }
+	switch {
+	case plan.Kind == PlanRefused:
+	case plan.Kind == PlanBroadcast:
+		e.legs(req, Receivers(v, from, platform, req.Module, exclude))
+	case plan.Kind == PlanCatalog:
+		unlisted(&v, from, platform, req.Module, exclude)
+	case plan.Receiver != nil:
+		e.target(req, plan.To.Party, plan.Receiver, plan.Target)
+	default:
+		e.legs(req, plan.Ask)
+		Issuers(v, from, platform, exclude)
+	}
+	return e
+}
+
+// unknownRequester is what R9 comes to when no platform could have sent the
+// request.
+func unknownRequester(from ocpi.PartyKey) *ocpi.Error {
+	if from.IsZero() {
+		return ocpi.Errorf(ocpi.InvalidParameters, "headers OCPI-from-country-code and OCPI-from-party-id are missing")
+	}
+	return ocpi.HTTPErrorf(403, ocpi.InvalidParameters,
+		"headers OCPI-from-country-code and OCPI-from-party-id: %s is not a party of any platform", from)
+}
+
+func opposite(i ocpi.InterfaceRole) ocpi.InterfaceRole {
+	if i == ocpi.Sender {
+		return ocpi.Receiver
+	}
+	return ocpi.Sender
+}
+
+func (e *Explanation) legs(req *ocpi.Request, legs []Leg) {
+	for _, leg := range legs {
+		e.target(req, leg.Party, leg.Receiver, leg.Target)
+	}
+}
+
+func (e *Explanation) target(req *ocpi.Request, party ocpi.PartyKey, receiver *parties.Entry, target *peer.Target) {
+	e.Targets = append(e.Targets, ExplainedTarget{
+		Party: party, Platform: receiver.Platform.ID, URL: target.Join(req.Path, req.Query),
+	})
+}
+
+// unlisted tells whose objects GET All leaves out. Those in the catalog are
+// there whatever their owner's platform does; others are gathered live.
+func unlisted(v *View, from ocpi.PartyKey, platform parties.PlatformID, m ocpi.ModuleID, excluded func(Exclusion)) {
+	a := audience{
+		from: from, module: m, side: ocpi.Sender, excluded: excluded,
+		wants:  func(r ocpi.Role) bool { return r.Implements(m, ocpi.Sender) },
+		misfit: "does not own " + string(m),
+	}
+	if !catalog.Keeps(m) {
+		a.platform = platform
+		a.legs(v)
+		return
+	}
+	last := ocpi.PartyKey{} // a party may be on several platforms
+	for _, member := range v.Snapshot.Roll() {
+		if party := member.Party; party != from && party != last &&
+			slices.ContainsFunc(member.Roles, a.wants) && !v.permits(from, party, m) {
+			last = party
+			excluded(Exclusion{Party: party, Reason: a.reason(&member, noAgreement)})
+		}
+	}
+}

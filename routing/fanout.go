@@ -2,7 +2,10 @@ package routing
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,8 +15,30 @@ import (
 )
 
 // Fanout sends broadcasts to their receivers: one lane for each receiving
-// platform, so that none waits for another.
-type Fanout struct{ cfg FanoutConfig }
+// platform, so that none waits for another. Nothing is sent twice: a receiver
+// that missed something GETs it (2.2.1 transport_and_format, Offline behaviour;
+// O1).
+type Fanout struct {
+	cfg     FanoutConfig
+	from    ocpi.Address
+	metrics *legMetrics
+
+	mu     sync.Mutex
+	lanes  map[parties.PlatformID]*lane
+	closed bool
+
+	// waiting counts the legs that are queued or in flight; empty is told when
+	// it falls to zero.
+	waiting  atomic.Int64
+	empty    chan struct{}
+	watching atomic.Bool
+	workers  workers
+
+	// ctx ends when Stop cuts off what is left; running are all goroutines.
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
 
 // FanoutConfig wires a Fanout.
 type FanoutConfig struct {
@@ -24,22 +49,187 @@ type FanoutConfig struct {
 	Journals []Journal
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
-	// Suspect is told of a platform that could not be reached; it must not block.
+	// Suspect is told of a platform that could not be reached, now and then while
+	// that lasts; it must not block. Nil is fine.
 	Suspect func(parties.PlatformID)
+	// Receivers are the legs of a broadcast. Nil is the rule of OCPI, see the
+	// function Receivers.
+	Receivers func(*Broadcast) []Leg
 }
 
-// NewFanout makes a Fanout.
-func NewFanout(cfg FanoutConfig) *Fanout { return &Fanout{cfg: cfg} }
+// watchEvery is how soon a lane whose calls all hang notices that its platform
+// went offline.
+const watchEvery = time.Second
 
-// Deliver queues a broadcast's legs and returns; done is called when all of them
-// have ended.
-func (f *Fanout) Deliver(b *Broadcast, done func()) { done() }
+// NewFanout makes a Fanout. It needs no Run: goroutines begin with work to do,
+// and end with it.
+func NewFanout(cfg FanoutConfig) *Fanout {
+	f := &Fanout{
+		cfg: cfg, from: ocpi.AddressOf(cfg.Hub),
+		lanes: make(map[parties.PlatformID]*lane), empty: make(chan struct{}, 1),
+	}
+	if f.cfg.Receivers == nil {
+		f.cfg.Receivers = f.receivers
+	}
+	f.metrics = newLegMetrics(cfg.Metrics, f.Queued)
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
 
-// PushClientInfo queues PUTs of a party's ClientInfo to the platform. What is
-// queued afterwards of that party's objects waits for them (O5). It implements
-// parties.Pusher.
-func (f *Fanout) PushClientInfo(to *parties.Entry, info ocpi.ClientInfo) {}
+func (f *Fanout) receivers(b *Broadcast) []Leg {
+	view := View{Snapshot: f.cfg.Directory.Snapshot(), Hub: f.cfg.Hub}
+	return Receivers(view, b.From, b.Platform, b.Module, nil)
+}
+
+// Deliver queues a broadcast's legs and returns; done is called once, when all
+// of them have ended, which may be before Deliver returns. Broadcasts of one
+// object reach a party in the order of the calls.
+func (f *Fanout) Deliver(b *Broadcast, done func()) {
+	legs := f.cfg.Receivers(b)
+	d := &delivery{Broadcast: b, fanout: f, done: done, total: len(legs), counters: f.metrics.of(b.Module)}
+	// One more than there are legs: it cannot end while it is queued.
+	d.left.Store(int32(len(legs)) + 1)
+	for i := range legs {
+		f.queue(legs[i].Receiver.Platform.ID, &leg{of: d, to: legs[i].Party})
+	}
+	d.release()
+}
+
+// PushClientInfo queues the PUT of a party's ClientInfo to the platform (2.2.1
+// mod_hub_client_info, Receiver Interface). What is queued afterwards of that
+// party's objects waits for it (O5). A platform without the endpoint is
+// skipped. It implements parties.Pusher.
+func (f *Fanout) PushClientInfo(to *parties.Entry, info ocpi.ClientInfo) {
+	party, err := ocpi.ParsePartyKey(info.CountryCode, info.PartyID)
+	if err != nil || to.Endpoint(ocpi.ModuleHubClientInfo, ocpi.Receiver) == nil {
+		return
+	}
+	body, err := json.Marshal(info)
+	if err != nil {
+		panic("routing: client info: " + err.Error()) // strings always encode
+	}
+	d := &delivery{
+		Broadcast: &Broadcast{
+			Object: string(ocpi.ModuleHubClientInfo) + "/" + party.String(), Owner: party, Accepted: time.Now(),
+			CorrelationID: ocpi.NewMessageID(), Method: "PUT", Module: ocpi.ModuleHubClientInfo,
+			Path: "/" + info.CountryCode + "/" + info.PartyID, Body: body,
+		},
+		fanout: f, announces: info.Role, total: 1, counters: f.metrics.of(ocpi.ModuleHubClientInfo),
+	}
+	d.left.Store(1)
+	f.queue(to.Platform.ID, &leg{of: d})
+}
+
+// queue puts a leg in the lane of its platform.
+func (f *Fanout) queue(id parties.PlatformID, g *leg) {
+	f.waiting.Add(1)
+	for {
+		f.mu.Lock()
+		l := f.lanes[id]
+		if l == nil {
+			l = newLane(f, id, f.closed)
+			f.lanes[id] = l
+		}
+		f.mu.Unlock()
+		if l.add(g) {
+			break
+		} // else it was removed in this moment
+	}
+	if !f.watching.Load() && f.waiting.Load() > 0 {
+		f.watch()
+	}
+}
+
+// watch looks after the lanes while there are legs.
+func (f *Fanout) watch() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed || f.watching.Swap(true) {
+		return
+	}
+	f.running.Go(func() {
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			f.sendHome(false)
+			select {
+			case <-f.ctx.Done():
+				return
+			case <-tick.C:
+			}
+			f.look()
+			f.sendHome(true)
+			// In this order, so that a leg queued now finds a watcher or is seen.
+			f.watching.Store(false)
+			if f.waiting.Load() == 0 || f.watching.Swap(true) {
+				return
+			}
+		}
+	})
+}
+
+// look ends what waits for platforms that are no longer reachable, and forgets
+// the lanes of those that are gone.
+func (f *Fanout) look() {
+	snapshot := f.cfg.Directory.Snapshot()
+	f.mu.Lock()
+	var lost []*lane
+	for id, l := range f.lanes {
+		if e := snapshot.Platform(id); e == nil || !e.Reachable() {
+			lost = append(lost, l)
+		}
+	}
+	f.mu.Unlock()
+	for _, l := range lost {
+		l.clear(OutcomeOffline)
+		f.mu.Lock()
+		if snapshot.Platform(l.id) == nil && l.retire() {
+			delete(f.lanes, l.id)
+		}
+		f.mu.Unlock()
+	}
+}
+
+// Queued is how many legs are queued or in flight.
+func (f *Fanout) Queued() int { return int(f.waiting.Load()) }
+
+// Lanes are the numbers of legs that are queued or in flight, for the platforms
+// that have any.
+func (f *Fanout) Lanes() map[parties.PlatformID]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lengths := make(map[parties.PlatformID]int)
+	for id, l := range f.lanes {
+		if n := l.length(); n > 0 {
+			lengths[id] = n
+		}
+	}
+	return lengths
+}
 
 // Stop waits until all lanes are empty or ctx ends; then it cuts off what is
-// left.
-func (f *Fanout) Stop(ctx context.Context) {}
+// left. What is delivered while it waits is still sent; what comes afterwards
+// ends at once.
+func (f *Fanout) Stop(ctx context.Context) {
+	for f.waiting.Load() > 0 {
+		select {
+		case <-f.empty:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	f.cancel()
+	f.mu.Lock()
+	f.closed = true
+	lanes := make([]*lane, 0, len(f.lanes))
+	for _, l := range f.lanes {
+		lanes = append(lanes, l)
+	}
+	f.mu.Unlock()
+	for _, l := range lanes {
+		l.close()
+	}
+	f.sendHome(true)
+	f.running.Wait()
+}

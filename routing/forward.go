@@ -41,72 +41,79 @@ func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *
 // failed answers for a receiver that did not (2.2.1 status_codes, 4xxx; S3,
 // S4).
 func (r *Router) failed(req *ocpi.Request, err error, m *Message) Reply {
-	to := req.To.Party
-	var refusal *ocpi.Error
+	outcome, refusal := failureOf(err, req.To.Party)
+	m.Outcome, m.Detail = outcome, peer.Reason(err)
+	return r.hubAnswer(req, refusal)
+}
+
+// failureOf says how a call ended that got no answer, and what the requester is
+// told of it.
+func failureOf(err error, to ocpi.PartyKey) (Outcome, *ocpi.Error) {
 	switch peer.FailureOf(err) {
 	case peer.Unreachable:
-		m.Outcome = OutcomeUnreachable
-		refusal = ocpi.Errorf(ocpi.ConnectionProblem, "no connection to the platform of %s could be opened", to)
+		return OutcomeUnreachable, ocpi.Errorf(ocpi.ConnectionProblem, "no connection to the platform of %s could be opened", to)
 	case peer.Broken:
-		m.Outcome = OutcomeUnreachable
-		refusal = ocpi.Errorf(ocpi.ConnectionProblem,
+		return OutcomeUnreachable, ocpi.Errorf(ocpi.ConnectionProblem,
 			"the platform of %s closed the connection before it answered; the message may have arrived", to)
 	case peer.TimedOut:
-		m.Outcome = OutcomeTimeout
-		refusal = ocpi.Errorf(ocpi.ForwardTimeout, "%s did not answer in time; the message was forwarded", to)
+		return OutcomeTimeout, ocpi.Errorf(ocpi.ForwardTimeout, "%s did not answer in time; the message was forwarded", to)
 	case peer.Cancelled:
-		m.Outcome = OutcomeCancelled
-		refusal = ocpi.Errorf(ocpi.HubError, "the requester closed the connection")
+		return OutcomeCancelled, ocpi.Errorf(ocpi.HubError, "the requester closed the connection")
 	case peer.Busy:
-		m.Outcome = OutcomeUnreachable
-		refusal = ocpi.Errorf(ocpi.HubError, "all %d connections to the platform of %s are in use", peer.MaxConns, to)
-	default:
-		m.Outcome = OutcomeBadAnswer
-		refusal = ocpi.Errorf(ocpi.HubError, "%s answered with something that is not HTTP, or too large", to)
+		return OutcomeUnreachable, ocpi.Errorf(ocpi.HubError, "all %d connections to the platform of %s are in use", peer.MaxConns, to)
 	}
-	m.Detail = peer.Reason(err)
-	return r.hubAnswer(req, refusal)
+	return OutcomeBadAnswer, ocpi.Errorf(ocpi.HubError, "%s answered with something that is not HTTP, or too large", to)
 }
 
 // accept passes on what the receiver answered, if that is an OCPI response, and
 // says what is wrong with it otherwise (S4: 4000).
 func (r *Router) accept(plan *Plan, req *ocpi.Request, answer *peer.Answer, m *Message) (Reply, *ocpi.Error) {
-	to, status, body := req.To.Party, answer.Status(), answer.Body()
+	outcome, code, refusal := judge(answer, req.To.Party, answerNeedsData(req))
+	if refusal != nil {
+		return Reply{}, refusal
+	}
+	m.Outcome = outcome
+	reply := r.reply(plan, req, answer)
+	reply.HTTP, reply.Status, reply.Body = answer.Status(), code, answer.Body()
+	if len(reply.Body) == 0 {
+		// It was accepted, so the hub says so in OCPI's words.
+		reply.Body = ocpi.Envelope(nil, ocpi.Success, "accepted by the receiver without a response body")
+		if reply.HTTP != 201 { // A6
+			reply.HTTP = 200
+		}
+	}
+	return reply, nil
+}
+
+// judge tells what an answer is worth. The refusal says what is wrong with one
+// that is no OCPI response; an empty one counts as a 1000, unless the requester
+// waits for data (field-quirks: pushes answered with nothing).
+func judge(answer *peer.Answer, to ocpi.PartyKey, needsData bool) (Outcome, ocpi.StatusCode, *ocpi.Error) {
+	status, body := answer.Status(), answer.Body()
 	switch {
 	case status == 401:
-		return Reply{}, ocpi.Errorf(ocpi.HubError,
+		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
 			"%s refused the hub's credentials token (HTTP 401); its registration at the hub must be renewed", to)
 	case status/100 == 3:
-		return Reply{}, ocpi.Errorf(ocpi.HubError, "%s answered with a redirect (HTTP %d), which is not followed", to, status)
+		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
+			"%s answered with a redirect (HTTP %d), which is not followed", to, status)
 	case answer.Encoded():
-		return Reply{}, ocpi.Errorf(ocpi.HubError, "%s answered with a Content-Encoding that was not asked for", to)
-	case status/100 == 2 && len(body) == 0 && !answerNeedsData(req):
-		// Field-quirks: pushes answered with nothing. It was accepted, so the
-		// hub says so in OCPI's words.
-		m.Outcome = OutcomeOK
-		body = ocpi.Envelope(nil, ocpi.Success, "accepted by the receiver without a response body")
-		reply := r.reply(plan, req, answer)
-		reply.HTTP, reply.Status, reply.Body = 200, ocpi.Success, body
-		if status == 201 {
-			reply.HTTP = 201 // A6
-		}
-		return reply, nil
+		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError, "%s answered with a Content-Encoding that was not asked for", to)
+	case status/100 == 2 && len(body) == 0 && !needsData:
+		return OutcomeOK, ocpi.Success, nil
 	}
 	code, ok := ocpi.ScanEnvelope(body)
 	if !ok {
-		return Reply{}, ocpi.Errorf(ocpi.HubError, "%s answered HTTP %d with a body that is not an OCPI response", to, status)
+		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
+			"%s answered HTTP %d with a body that is not an OCPI response", to, status)
 	}
 	switch code / 1000 {
 	case 1:
-		m.Outcome = OutcomeOK
+		return OutcomeOK, code, nil
 	case 2:
-		m.Outcome = OutcomeClientError
-	default:
-		m.Outcome = OutcomeServerError
+		return OutcomeClientError, code, nil
 	}
-	reply := r.reply(plan, req, answer)
-	reply.HTTP, reply.Status, reply.Body = status, code, body
-	return reply, nil
+	return OutcomeServerError, code, nil
 }
 
 // answerNeedsData tells the requests whose answer is an object that the

@@ -69,7 +69,7 @@ func (r *Router) gatherPage(ctx context.Context, caller *parties.Entry, req *ocp
 	}
 	defer g.letGo()
 	bound := cursorContext(caller, req.Module)
-	own := gatherCursor{Asked: askedBy(req.From.Party, q)}
+	own := gatherCursor{Asked: fingerprint(req.From.Party, q)}
 	var place *gatherPlace
 	var failure *listFailure
 	switch {

@@ -164,8 +164,8 @@ func (h *gatherHub) change(name string, change func(*parties.Platform)) {
 	h.directory.Apply(p, h.revision)
 }
 
-// listAnswer is an answer to GET All, as far as tests look at it.
-type listAnswer struct {
+// answeredList is an answer to GET All, as far as tests look at it.
+type answeredList struct {
 	ids    []string
 	status ocpi.StatusCode
 	says   string
@@ -176,11 +176,11 @@ type listAnswer struct {
 }
 
 // get asks as platform drivers for all of a module.
-func (h *gatherHub) get(module, query string) listAnswer {
+func (h *gatherHub) get(module, query string) answeredList {
 	return h.getAs("drivers", "DEMSP", module, query)
 }
 
-func (h *gatherHub) getAs(platform, from, module, query string) listAnswer {
+func (h *gatherHub) getAs(platform, from, module, query string) answeredList {
 	h.t.Helper()
 	req := &ocpi.Request{
 		Method: "GET", Version: ocpi.V221, Module: ocpi.ModuleID(module), Interface: ocpi.Sender, Query: query,
@@ -189,7 +189,7 @@ func (h *gatherHub) getAs(platform, from, module, query string) listAnswer {
 	if refusal := TakeCarried(req); refusal != nil {
 		h.t.Fatal(refusal)
 	}
-	var l listAnswer
+	var l answeredList
 	reply := h.router.list(h.t.Context(), h.directory.Snapshot().Platform(parties.PlatformID(platform)), req, &l.message)
 	defer reply.Release()
 	var body struct {

@@ -49,44 +49,98 @@ type LessonStore interface {
 	ForgetLessons(ctx context.Context, now time.Time, most int) (int64, error)
 }
 
-// Index is the memory of open routing. It implements Known.
-type Index struct{ cfg IndexConfig }
+// lifetime is how long a lesson counts after it was last taught.
+func lifetime(kind LessonKind) time.Duration {
+	const day = 24 * time.Hour
+	switch kind {
+	case LessonSession:
+		// Charging takes days at most, and what follows of it comes within the
+		// month.
+		return 30 * day
+	case LessonReservation, LessonProfile:
+		// Neither is made for longer than a week ahead.
+		return 7 * day
+	}
+	// Tokens, Locations and Tariffs live for years, but are pushed again now and
+	// then; a quarter without that, and they are gone or moved.
+	return 90 * day
+}
+
+// refreshAfter is how much of a lesson's lifetime may pass before the same lesson
+// is taken again: the record is not written for every push.
+const refreshAfter = 24 * time.Hour
+
+// Index is the memory of open routing. It implements Known. It answers from
+// memory, which is bounded; LessonStore, when there is one, has the rest.
+type Index struct {
+	cfg     IndexConfig
+	memory  *shelf
+	backlog *backlog
+	asked   *inquiries
+}
 
 // IndexConfig wires an Index.
 type IndexConfig struct {
-	Store   LessonStore
+	// Store keeps lessons. Nil: memory only.
+	Store LessonStore
+	// Catalog knows the owners of what is broadcast. Nil: nobody does.
 	Catalog *catalog.Catalog
-	Logger  *slog.Logger
+	// Logger hears of a record that fails. Nil is silence.
+	Logger *slog.Logger
 }
 
 // NewIndex makes an Index.
-func NewIndex(cfg IndexConfig) *Index { return &Index{cfg: cfg} }
-
-// Fetch brings what the record knows of the request's keys into memory, if it is
-// not there: another replica may have learned it.
-func (x *Index) Fetch(ctx context.Context, req *ocpi.Request) {}
-
-// Learn takes a lesson from a request that was carried out with success.
-func (x *Index) Learn(req *ocpi.Request) {}
-
-// Run writes lessons back and forgets old ones, until ctx ends; then it writes
-// what is left.
-func (x *Index) Run(ctx context.Context) { <-ctx.Done() }
+func NewIndex(cfg IndexConfig) *Index {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Index{cfg: cfg, memory: newShelf(memoryBound), backlog: newBacklog(), asked: new(inquiries)}
+}
 
 // Location implements Known.
-func (x *Index) Location(id string) []ocpi.PartyKey { return nil }
+func (x *Index) Location(id string) []ocpi.PartyKey {
+	return x.owners(ocpi.ModuleLocations, LessonLocation, id)
+}
 
 // Tariff implements Known.
-func (x *Index) Tariff(id string) []ocpi.PartyKey { return nil }
+func (x *Index) Tariff(id string) []ocpi.PartyKey {
+	return x.owners(ocpi.ModuleTariffs, LessonTariff, id)
+}
+
+// owners are those of the catalog and those that traffic taught.
+func (x *Index) owners(m ocpi.ModuleID, kind LessonKind, id string) []ocpi.PartyKey {
+	pairs := x.lookup(lessonKey(kind, id, ""))
+	if x.cfg.Catalog != nil {
+		for _, owner := range x.cfg.Catalog.Owners(m, id) {
+			pairs = append(pairs, Pair{Owner: owner})
+		}
+	}
+	return collect(pairs, owner)
+}
+
+func owner(p Pair) (ocpi.PartyKey, bool) { return p.Owner, true }
 
 // Token implements Known.
-func (x *Index) Token(uid, tokenType string) []ocpi.PartyKey { return nil }
+func (x *Index) Token(uid, tokenType string) []ocpi.PartyKey {
+	return collect(x.lookup(lessonKey(LessonToken, uid, tokenType)), owner)
+}
 
 // Session implements Known.
-func (x *Index) Session(id string) []Pair { return nil }
+func (x *Index) Session(id string) []Pair { return x.lookup(lessonKey(LessonSession, id, "")) }
 
 // Reservation implements Known.
-func (x *Index) Reservation(from ocpi.PartyKey, id string) []ocpi.PartyKey { return nil }
+func (x *Index) Reservation(from ocpi.PartyKey, id string) []ocpi.PartyKey {
+	return collect(x.lookup(lessonKey(LessonReservation, from.String(), id)), owner)
+}
 
 // Profile implements Known.
-func (x *Index) Profile(cpo ocpi.PartyKey, sessionID string) []ocpi.PartyKey { return nil }
+func (x *Index) Profile(cpo ocpi.PartyKey, sessionID string) []ocpi.PartyKey {
+	return collect(x.lookup(lessonKey(LessonProfile, cpo.String(), sessionID)), owner)
+}
+
+func (x *Index) lookup(key LessonKey, ok bool) []Pair {
+	if !ok {
+		return nil
+	}
+	return x.memory.get(key, time.Now())
+}

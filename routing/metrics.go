@@ -12,6 +12,8 @@ type metrics struct {
 	requests map[requestLabels]prometheus.Counter
 	duration map[durationLabels]prometheus.Observer
 	hub      prometheus.Observer
+	// unchanged are the broadcasts of objects that are kept, by module.
+	unchanged map[ocpi.ModuleID]unchangedCounters
 }
 
 type requestLabels struct {
@@ -46,7 +48,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	})
 	m := &metrics{
 		requests: make(map[requestLabels]prometheus.Counter),
-		duration: make(map[durationLabels]prometheus.Observer), hub: hub,
+		duration: make(map[durationLabels]prometheus.Observer), hub: hub, unchanged: newUnchanged(reg),
 	}
 	for _, module := range append(ocpi.FunctionalModules[:len(ocpi.FunctionalModules):len(ocpi.FunctionalModules)], customModule) {
 		for _, plan := range [...]PlanKind{PlanDirect, PlanBroadcast, PlanOpen, PlanCatalog, PlanRefused} {

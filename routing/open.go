@@ -2,12 +2,149 @@ package routing
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"busbar/ocpi"
+	"busbar/ocpi/peer"
+)
+
+const (
+	// askTimeout bounds an authorisation that is sent to many: a driver waits,
+	// and of many eMSPs one is always slow.
+	askTimeout = 5 * time.Second
+	// mostAskedAtOnce bounds the calls that one authorisation makes at a time.
+	mostAskedAtOnce = 64
 )
 
 // ask sends an authorisation to every eMSP of the plan at once; the first that
-// knows the token answers it (2.2.1 mod_tokens, Real-time authorization).
+// knows the token answers it (2.2.1 mod_tokens, Real-time authorization). The
+// other calls are cut off, and have ended when ask returns.
 func (r *Router) ask(ctx context.Context, plan *Plan, req *ocpi.Request, m *Message) Reply {
-	panic("not built")
+	started := time.Now()
+	q := r.newInquiry(plan, req, started)
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	answers := make(chan *legAnswer)
+	var callers sync.WaitGroup
+	for range min(len(plan.Ask), mostAskedAtOnce) {
+		callers.Go(func() { q.call(asking, answers) })
+	}
+	go func() { callers.Wait(); close(answers) }()
+
+	best := q.hear(answers, stop)
+	m.Peer = time.Since(started)
+	switch {
+	case best != nil:
+		req.To, m.To = best.req.To, best.req.To.Party
+		m.Outcome = best.m.Outcome
+		return best.reply
+	case ctx.Err() != nil:
+		m.Outcome = OutcomeCancelled
+		return r.hubAnswer(req, ocpi.Errorf(ocpi.HubError, "the requester closed the connection"))
+	}
+	refusal := ocpi.HTTPErrorf(404, ocpi.UnknownToken, "no eMSP knows this token: %d were asked, %d of them did not answer properly",
+		len(plan.Ask), q.failed)
+	m.Outcome, m.Detail = refusalOutcome(refusal.Status), refusal.Message
+	return r.hubAnswer(req, refusal)
+}
+
+// inquiry is one authorisation on its way to many.
+type inquiry struct {
+	r    *Router
+	plan *Plan
+	req  *ocpi.Request
+	// until is when all must have answered; one alone may take share.
+	until time.Time
+	share time.Duration
+	// next is the leg that is called next.
+	next atomic.Int64
+	// failed counts legs without an OCPI answer.
+	failed int
+}
+
+// legAnswer is what one eMSP said. Its request and plan are the leg's own.
+type legAnswer struct {
+	req   ocpi.Request
+	m     Message
+	reply Reply
+	// ok tells an OCPI answer.
+	ok bool
+}
+
+func (r *Router) newInquiry(plan *Plan, req *ocpi.Request, started time.Time) *inquiry {
+	whole := min(r.timeout(req), askTimeout)
+	q := &inquiry{r: r, plan: plan, req: req, until: started.Add(whole), share: whole}
+	if len(plan.Ask) > mostAskedAtOnce {
+		q.share = whole / 2 // others wait for the place
+	}
+	return q
+}
+
+// call asks one leg after the other until none is left, or asking ends.
+func (q *inquiry) call(ctx context.Context, answers chan<- *legAnswer) {
+	for ctx.Err() == nil {
+		at := int(q.next.Add(1)) - 1
+		if at >= len(q.plan.Ask) {
+			return
+		}
+		answers <- q.askLeg(ctx, &q.plan.Ask[at])
+	}
+}
+
+func (q *inquiry) askLeg(ctx context.Context, leg *Leg) *legAnswer {
+	a := &legAnswer{req: *q.req}
+	a.req.To = ocpi.AddressOf(leg.Party)
+	plan := Plan{Kind: PlanOpen, From: a.req.From, To: a.req.To, Receiver: leg.Receiver, Target: leg.Target}
+	headers := [6]ocpi.Header{
+		{Name: ocpi.HeaderRequestID, Value: ocpi.NewMessageID()}, // R7: a fresh one for every leg
+		{Name: ocpi.HeaderCorrelationID, Value: a.req.CorrelationID},
+		{Name: ocpi.HeaderFromCountryCode, Value: a.req.From.CountryCode},
+		{Name: ocpi.HeaderFromPartyID, Value: a.req.From.PartyID},
+		{Name: ocpi.HeaderToCountryCode, Value: a.req.To.CountryCode},
+		{Name: ocpi.HeaderToPartyID, Value: a.req.To.PartyID},
+	}
+	deadline := time.Now().Add(q.share)
+	if deadline.After(q.until) {
+		deadline = q.until
+	}
+	answer, err := leg.Receiver.Client.Do(ctx, deadline, &peer.Call{
+		Method: a.req.Method, Target: leg.Target, Path: a.req.Path, Query: a.req.Query,
+		Headers: headers[:], Body: a.req.Body,
+	})
+	if err != nil {
+		return a
+	}
+	reply, refusal := q.r.accept(&plan, &a.req, answer, &a.m)
+	if refusal != nil {
+		answer.Release()
+		return a
+	}
+	a.reply, a.ok = reply, true
+	return a
+}
+
+// hear waits for the first eMSP that knows the token, and stops the others. One
+// that wants to know more (2002) may not have looked, so it counts only when no
+// other knows. All answers but the one it returns are released.
+func (q *inquiry) hear(answers <-chan *legAnswer, stop func()) (best *legAnswer) {
+	known := false
+	for a := range answers {
+		switch {
+		case !a.ok:
+			q.failed++
+		case !known && a.m.Outcome == OutcomeOK && a.reply.HTTP/100 == 2:
+			if best != nil {
+				best.reply.Release()
+			}
+			best, known = a, true
+			stop()
+		case best == nil && a.reply.Status == ocpi.NotEnoughInfo:
+			best = a
+		default:
+			a.reply.Release()
+		}
+	}
+	return best
 }

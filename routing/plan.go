@@ -14,7 +14,8 @@ type Plan struct {
 	Kind PlanKind
 	// From is the requester; inferred when the request had no FROM.
 	From ocpi.Address
-	// To is whom a direct or open request goes to.
+	// To is whom a direct or open request goes to; the hub, for what it answers
+	// itself; zero while it depends on who knows the token.
 	To ocpi.Address
 	// Receiver and Target are where a direct or open request goes.
 	Receiver *parties.Entry
@@ -24,6 +25,9 @@ type Plan struct {
 	// Ask are the eMSPs that an open authorisation goes to at once; Receiver is
 	// nil then.
 	Ask []Leg
+	// FromIndex tells that Known was asked: had it known more, the plan might be
+	// another.
+	FromIndex bool
 	// Refusal is the answer of a refused request.
 	Refusal *ocpi.Error
 }
@@ -31,22 +35,39 @@ type Plan struct {
 // Decide makes the plan for a request that caller sends. It is pure: the same
 // view and request give the same plan.
 func Decide(v View, caller *parties.Entry, req *ocpi.Request) Plan {
-	s, hub := v.Snapshot, v.Hub
 	p := Plan{Kind: PlanRefused, From: req.From, To: req.To}
-	if p.Refusal = p.checkFrom(s, hub, caller); p.Refusal != nil {
+	if p.Refusal = p.checkFrom(v.Snapshot, v.Hub, caller); p.Refusal != nil {
 		return p
 	}
 	if p.Refusal = checkOwner(caller, req); p.Refusal != nil {
 		return p
 	}
-	if p.Refusal = p.checkTo(hub, req); p.Refusal != nil {
-		return p
-	}
-	p.Receiver, p.Target = s.Find(req.To.Party, req.Module, req.Interface)
-	if p.Refusal = p.checkReceiver(req); p.Refusal == nil {
-		p.Kind = PlanDirect
+	switch p.To.Party {
+	case ocpi.PartyKey{}:
+		p.open(v, caller, req)
+	case v.Hub:
+		p.toHub(v, caller, req)
+	case p.From.Party:
+		p.toSelf(v, caller, req)
+	default:
+		p.send(&v, req, PlanDirect)
 	}
 	return p
+}
+
+// send plans to forward the request to p.To.
+func (p *Plan) send(v *View, req *ocpi.Request, kind PlanKind) {
+	p.Kind = PlanRefused
+	p.Receiver, p.Target = v.Snapshot.Find(p.To.Party, req.Module, req.Interface)
+	if p.Receiver != nil && !v.permits(p.From.Party, p.To.Party, req.Module) {
+		p.Refusal = ocpi.Errorf(ocpi.UnknownReceiver,
+			"no agreement lets %s exchange module %s with %s; the operator of this hub makes agreements",
+			p.From.Party, req.Module, p.To.Party)
+		return
+	}
+	if p.Refusal = p.checkReceiver(req, p.To.Party); p.Refusal == nil {
+		p.Kind = kind
+	}
 }
 
 // checkFrom holds that the requester is the platform's (R9). A token
@@ -103,25 +124,8 @@ func unescaped(segment string) string {
 	return segment
 }
 
-// checkTo holds that the receiver is somebody else than hub and requester.
-func (p *Plan) checkTo(hub ocpi.PartyKey, req *ocpi.Request) *ocpi.Error {
-	switch req.To.Party {
-	case ocpi.PartyKey{}:
-		return ocpi.Errorf(ocpi.InvalidParameters,
-			"headers OCPI-to-country-code and OCPI-to-party-id are missing: this hub routes to the party that they name")
-	case hub:
-		return ocpi.Errorf(ocpi.InvalidParameters,
-			"headers OCPI-to-country-code and OCPI-to-party-id name this hub (%s): address the receiving party", hub)
-	case p.From.Party:
-		return ocpi.Errorf(ocpi.InvalidParameters,
-			"headers OCPI-to-country-code and OCPI-to-party-id name the requester (%s) itself", p.From.Party)
-	}
-	return nil
-}
-
 // checkReceiver tells why a receiver cannot be sent to (S3, S4).
-func (p *Plan) checkReceiver(req *ocpi.Request) *ocpi.Error {
-	to := req.To.Party
+func (p *Plan) checkReceiver(req *ocpi.Request, to ocpi.PartyKey) *ocpi.Error {
 	switch {
 	case p.Receiver == nil:
 		return ocpi.Errorf(ocpi.UnknownReceiver, "no party %s is known to this hub", to)

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"strings"
 	"testing"
 
 	"busbar/ocpi"
@@ -17,7 +16,7 @@ import (
 //	planned   FR/PLA, EMSP, not registered
 //	held      FR/HLD, EMSP, suspended by the operator
 //	hub       BE/HUB, a peer hub
-func network(t *testing.T) *parties.Snapshot {
+func network(t testing.TB) *parties.Snapshot {
 	t.Helper()
 	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
 	add := func(name string, change func(*parties.Platform), roles ...ocpi.PartyRole) {
@@ -44,7 +43,7 @@ func network(t *testing.T) *parties.Snapshot {
 	return d.Snapshot()
 }
 
-func party(t *testing.T, s string) ocpi.PartyKey {
+func party(t testing.TB, s string) ocpi.PartyKey {
 	t.Helper()
 	if s == "" {
 		return ocpi.PartyKey{}
@@ -56,23 +55,9 @@ func party(t *testing.T, s string) ocpi.PartyKey {
 	return k
 }
 
-func role(t *testing.T, s string, r ocpi.Role) ocpi.PartyRole {
+func role(t testing.TB, s string, r ocpi.Role) ocpi.PartyRole {
 	return ocpi.PartyRole{Party: party(t, s), Role: r}
 }
-
-// direct and refused are the expected plans.
-type expectation struct {
-	platform string
-	status   ocpi.StatusCode
-	http     int
-	says     string
-}
-
-func direct(platform string) expectation { return expectation{platform: platform} }
-func refused(status ocpi.StatusCode, says string) expectation {
-	return expectation{status: status, says: says}
-}
-func (e expectation) withHTTP(status int) expectation { e.http = status; return e }
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
@@ -108,40 +93,16 @@ func TestDecide(t *testing.T) {
 		{"S4", "to a planned party", "solo", "DECPO", "FRPLA", pull, refused(4003, "PLANNED")},
 		{"S4", "to a suspended party", "solo", "DECPO", "FRHLD", pull, refused(4003, "SUSPENDED")},
 		{"S4", "to a party without the endpoint", "chargers", "NLCPA", "DEMSP", write, refused(4000, "no RECEIVER endpoint for module sessions")},
-		{"R2", "TO the hub", "solo", "DECPO", "EUBUS", pull, refused(2001, "this hub")},
 		{"R1", "TO absent", "solo", "DECPO", "", pull, refused(2001, "OCPI-to")},
-		{"R2", "TO oneself", "solo", "DECPO", "DECPO", pull, refused(2001, "itself")},
+		{"R2", "TO oneself, a write", "chargers", "NLCPA", "NLCPA", push, refused(2001, "itself")},
 	} {
 		t.Run(test.item+" "+test.name, func(t *testing.T) {
 			t.Parallel()
 			s := network(t)
-			words := append(strings.Fields(test.request), "")
-			req := &ocpi.Request{
-				Method: words[0], Interface: ocpi.InterfaceRole(words[1]), Module: ocpi.ModuleID(words[2]), Path: words[3],
-				From: ocpi.AddressOf(party(t, test.from)), To: ocpi.AddressOf(party(t, test.to)),
-			}
-			if test.from == "" {
-				req.From = ocpi.Address{}
-			}
-			got := Decide(View{Snapshot: s, Hub: party(t, "EUBUS")}, s.Platform(parties.PlatformID(test.caller)), req)
-			test.want.check(t, got)
+			v := View{Snapshot: s, Hub: party(t, "EUBUS"), Known: lore{}}
+			req := request(t, test.from, test.to, test.request)
+			test.want.check(t, v, test.caller, Decide(v, s.Platform(parties.PlatformID(test.caller)), req), req)
 		})
-	}
-}
-
-func (e expectation) check(t *testing.T, got Plan) {
-	t.Helper()
-	if e.platform != "" {
-		if got.Kind != PlanDirect || string(got.Receiver.Platform.ID) != e.platform {
-			t.Errorf("got %s to %v (%v), want direct to %s", got.Kind, got.Receiver, got.Refusal, e.platform)
-		}
-		return
-	}
-	if got.Kind != PlanRefused || got.Refusal.Status != e.status || got.Refusal.HTTP != e.http {
-		t.Fatalf("got %s %+v, want refused with %d", got.Kind, got.Refusal, e.status)
-	}
-	if !strings.Contains(got.Refusal.Message, e.says) {
-		t.Errorf("message %q does not say %q", got.Refusal.Message, e.says)
 	}
 }
 

@@ -62,8 +62,8 @@ const (
 	pullsAtOnce = 4
 	// unloadedPause is how long a pull waits for the catalog to be loaded.
 	unloadedPause = 5 * time.Second
-	// mostPullsAsked bounds the platforms that wait.
-	mostPullsAsked = 100_000
+	// mostPulls bounds the platforms that wait.
+	mostPulls = 100_000
 )
 
 // NewPuller makes a Puller.
@@ -88,7 +88,7 @@ func (p *Puller) order(id parties.PlatformID, o pullOrder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	have, waits := p.asked[id]
-	if !waits && len(p.asked) >= mostPullsAsked {
+	if !waits && len(p.asked) >= mostPulls {
 		p.cfg.Logger.Warn("too many platforms wait for a pull; one is not pulled", "platform", id)
 		return
 	}

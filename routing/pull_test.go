@@ -22,8 +22,8 @@ import (
 	"busbar/parties"
 )
 
-// stock stands in for the catalog, and for the log of broadcasts.
-type stock struct {
+// recordingStore stands in for the catalog, and for the log of broadcasts.
+type recordingStore struct {
 	mu         sync.Mutex
 	documents  map[catalog.Key]string
 	writes     []catalog.Write
@@ -38,9 +38,9 @@ type stock struct {
 	appended chan struct{}
 }
 
-// keeps makes a stock with one object of each owner, like "NLCPA tariffs".
-func keeps(t *testing.T, owners ...string) *stock {
-	s := &stock{documents: make(map[catalog.Key]string), appended: make(chan struct{}, 1000)}
+// keeps makes a recordingStore with one object of each owner, like "NLCPA tariffs".
+func keeps(t *testing.T, owners ...string) *recordingStore {
+	s := &recordingStore{documents: make(map[catalog.Key]string), appended: make(chan struct{}, 1000)}
 	for _, owner := range owners {
 		name, module, _ := strings.Cut(owner, " ")
 		s.documents[catalog.Key{Module: ocpi.ModuleID(module), Owner: party(t, name), ID: "old"}] = `{"last_updated":"2026-01-01T00:00:00Z"}`
@@ -48,17 +48,17 @@ func keeps(t *testing.T, owners ...string) *stock {
 	return s
 }
 
-func (s *stock) keeping() keeping {
+func (s *recordingStore) keeping() keeping {
 	return keeping{loaded: s.loaded, counts: s.counts, apply: s.apply, stored: s.stored}
 }
 
-func (s *stock) loaded() bool {
+func (s *recordingStore) loaded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.unloaded
 }
 
-func (s *stock) counts() []catalog.Count {
+func (s *recordingStore) counts() []catalog.Count {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counted = append(s.counted, time.Now())
@@ -69,14 +69,14 @@ func (s *stock) counts() []catalog.Count {
 	return counts
 }
 
-func (s *stock) stored(k catalog.Key) ([]byte, bool) {
+func (s *recordingStore) stored(k catalog.Key) ([]byte, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	document, ok := s.documents[k]
 	return []byte(document), ok
 }
 
-func (s *stock) apply(_ context.Context, w catalog.Write) (catalog.Applied, error) {
+func (s *recordingStore) apply(_ context.Context, w catalog.Write) (catalog.Applied, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse != nil {
@@ -94,17 +94,17 @@ func (s *stock) apply(_ context.Context, w catalog.Write) (catalog.Applied, erro
 }
 
 // Append implements BroadcastLog.
-func (s *stock) Append(b *Broadcast) func(context.Context) error {
+func (s *recordingStore) Append(b *Broadcast) func(context.Context) error {
 	s.broadcasts = append(s.broadcasts, b) // under the lock of apply
 	s.appended <- struct{}{}
 	return s.kept
 }
 
-func (s *stock) Run(context.Context, func(*Broadcast, func())) {}
+func (s *recordingStore) Run(context.Context, func(*Broadcast, func())) {}
 
-// newPuller makes a Puller of the hub's directory on the stock. What it logs
+// newPuller makes a Puller of the hub's directory on the recordingStore. What it logs
 // goes to the buffer.
-func newPuller(t *testing.T, d *parties.Directory, s *stock) (*Puller, *bytes.Buffer) {
+func newPuller(t *testing.T, d *parties.Directory, s *recordingStore) (*Puller, *bytes.Buffer) {
 	var logged bytes.Buffer
 	p := NewPuller(PullerConfig{
 		Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Broadcasts: s, Timeout: 10 * time.Second,
@@ -285,15 +285,15 @@ func TestAPullFails(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		lister *lister
-		change func(*stock)
+		change func(*recordingStore)
 		says   string
 	}{
 		{"a party that refuses", &lister{party: "NLCPA", answer: answers(200, `{"status_code":3000}`).answer}, nil,
 			"locations of NLCPA: NLCPA refused to give its locations: OCPI status 3000"},
-		{"the catalog", serves("NLCPA", object("NLCPA", "L1", "")), func(s *stock) {
+		{"the catalog", serves("NLCPA", object("NLCPA", "L1", "")), func(s *recordingStore) {
 			s.refuse = func(catalog.Write) error { return ocpi.Errorf(ocpi.HubError, "no record") }
 		}, "no record"},
-		{"the log of broadcasts", serves("NLCPA", object("NLCPA", "L1", "")), func(s *stock) {
+		{"the log of broadcasts", serves("NLCPA", object("NLCPA", "L1", "")), func(s *recordingStore) {
 			s.kept = func(context.Context) error { return errors.New("no log") }
 		}, "no log"},
 		{"a list without an end", &lister{party: "NLCPA", objects: 9, link: func(string) string { return "?limit=100" }}, nil, "the same page"},
@@ -331,7 +331,7 @@ func TestO2_RefreshLeadsToAPull(t *testing.T) {
 
 // awayPuller is a Puller of a platform that is OFFLINE, so that every pull
 // fails without a call.
-func awayPuller(t *testing.T) (*Puller, *stock, *parties.Directory) {
+func awayPuller(t *testing.T) (*Puller, *recordingStore, *parties.Directory) {
 	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
 	d.Apply(parties.Platform{
 		ID: "away", Status: ocpi.Offline, Version: ocpi.V221, Revision: 1,

@@ -89,20 +89,35 @@ func (r *Router) Route(ctx context.Context, caller *parties.Entry, req *ocpi.Req
 	m := message(req, plan.Kind, arrived)
 	reply := r.carry(ctx, caller, &plan, req, &m)
 	if m.Outcome == OutcomeOK {
-		r.cfg.Index.Learn(req)
+		r.learn(&plan, req, &reply)
 	}
 	r.note(&m, &reply)
 	return reply
 }
 
-// decide makes the plan. A request without a receiver may need what another
-// replica has learned.
+// decide makes the plan. One that depends on what was learned may need what
+// another replica knows.
 func (r *Router) decide(ctx context.Context, caller *parties.Entry, req *ocpi.Request) Plan {
-	if req.To.IsZero() || req.To.Party == r.cfg.Hub.Party || req.To.Party == req.From.Party {
-		r.cfg.Index.Fetch(ctx, req)
-	}
 	view := View{Snapshot: r.cfg.Directory.Snapshot(), Hub: r.cfg.Hub.Party, Known: r.cfg.Index}
-	return Decide(view, caller, req)
+	plan := Decide(view, caller, req)
+	if !plan.FromIndex {
+		return plan
+	}
+	asked := *req
+	asked.From = plan.From
+	if r.cfg.Index.Fetch(ctx, &asked) {
+		plan = Decide(view, caller, req)
+	}
+	return plan
+}
+
+// learn takes the lessons of a message. The owners of what is broadcast are in
+// the catalog already, and a list teaches nothing.
+func (r *Router) learn(plan *Plan, req *ocpi.Request, reply *Reply) {
+	kept := plan.Kind == PlanBroadcast && catalog.Keeps(req.Module)
+	if !kept && plan.Kind != PlanCatalog {
+		r.cfg.Index.Learn(req, reply.Body)
+	}
 }
 
 // carry does what the plan says.

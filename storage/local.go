@@ -30,8 +30,8 @@ var _ parties.Cache = (*localCache)(nil)
 func newLocalCache() *localCache { return &localCache{watchers: make(map[*watcher]bool)} }
 
 // Load has never a copy.
-func (*localCache) Load(context.Context) ([]parties.Platform, int64, bool, error) {
-	return nil, 0, false, nil
+func (*localCache) Load(context.Context) (parties.Record, bool, error) {
+	return parties.Record{}, false, nil
 }
 
 // Get has never a copy.
@@ -40,11 +40,25 @@ func (*localCache) Get(context.Context, parties.PlatformID) (parties.Platform, b
 }
 
 // Fill keeps nothing.
-func (*localCache) Fill(context.Context, []parties.Platform, int64) error { return nil }
+func (*localCache) Fill(context.Context, parties.Record) error { return nil }
+
+// ForgetBeyond has nothing to forget.
+func (*localCache) ForgetBeyond(context.Context, int64) error { return nil }
 
 // Announce tells the watchers of this process, and keeps nothing. It does not
 // wait for them.
 func (c *localCache) Announce(_ context.Context, change parties.Change, _ *parties.Platform) error {
+	c.tell(change)
+	return nil
+}
+
+// AnnounceAgreements does the same.
+func (c *localCache) AnnounceAgreements(_ context.Context, _ []parties.Agreement, revision int64) error {
+	c.tell(parties.Change{Revision: revision, Agreements: true})
+	return nil
+}
+
+func (c *localCache) tell(change parties.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for w := range c.watchers {
@@ -57,7 +71,6 @@ func (c *localCache) Announce(_ context.Context, change parties.Change, _ *parti
 		default: // it has not yet seen the last wake
 		}
 	}
-	return nil
 }
 
 // Watch tells of an empty change at once: who watches anew has missed the past.

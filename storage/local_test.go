@@ -18,13 +18,13 @@ func TestNewsWithinAProcessMeetTheContract(t *testing.T) {
 func TestTheCacheOfAnEmbeddedHubKeepsNothing(t *testing.T) {
 	t.Parallel()
 	cache, p := open(t, settings(t)).Cache, storagetest.Platform("p")
-	if err := cache.Fill(t.Context(), []parties.Platform{p}, 1); err != nil {
+	if err := cache.Fill(t.Context(), parties.Record{Platforms: []parties.Platform{p}, Revision: 1}); err != nil {
 		t.Error(err)
 	}
 	if err := cache.Announce(t.Context(), parties.Change{Revision: 2, ID: p.ID}, &p); err != nil {
 		t.Error(err)
 	}
-	if _, _, ok, err := cache.Load(t.Context()); ok || err != nil {
+	if _, ok, err := cache.Load(t.Context()); ok || err != nil {
 		t.Errorf("Load: ok %v, %v", ok, err)
 	}
 	if _, ok, err := cache.Get(t.Context(), p.ID); ok || err != nil {

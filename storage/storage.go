@@ -30,7 +30,8 @@ type Config struct {
 	// Namespace keeps hubs apart that share a Redis. Empty is one namespace
 	// too; hubs on different databases are kept apart in any case.
 	Namespace string
-	// Secrets seal the outbound tokens and the callbacks' URLs, see package seal. At least one.
+	// Secrets seal the outbound tokens, the callbacks' URLs and the cursors, see
+	// package seal. At least one.
 	Secrets []string
 	// Patience is how long Open waits for a Postgres that is down. Zero is 10
 	// seconds.
@@ -47,9 +48,10 @@ type Stores struct {
 	Lessons   routing.LessonStore
 	Journal   journal.Store
 	Cache     parties.Cache
-	// Broadcasts carries accepted broadcasts to whoever fans them out.
+	// Broadcasts carries accepted broadcasts to whoever fans them out, within
+	// the process.
 	Broadcasts routing.BroadcastLog
-	// Cursors seals what a cursor holds.
+	// Cursors seals what a cursor holds, as text that may stand in a URL.
 	Cursors routing.Sealer
 	// Embedded tells that only one replica may run on these stores: they are
 	// in a file, or nothing carries the news between replicas.
@@ -87,6 +89,8 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
+	stores.Catalog, stores.Lessons, stores.Journal = db.Catalog(), db.Lessons(), db.Segments()
+	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}

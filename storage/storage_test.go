@@ -74,10 +74,10 @@ func TestEverySchemeOpensItsStores(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := stores.Cache.Fill(t.Context(), []parties.Platform{p}, revision); err != nil {
+			if err := stores.Cache.Fill(t.Context(), parties.Record{Platforms: []parties.Platform{p}, Revision: revision}); err != nil {
 				t.Error(err)
 			}
-			_, _, ok, err := stores.Cache.Load(t.Context())
+			_, ok, err := stores.Cache.Load(t.Context())
 			if want := test.redis != ""; ok != want || err != nil {
 				t.Errorf("the cache has a copy: %v, %v, want %v", ok, err, want)
 			}
@@ -196,14 +196,14 @@ func TestTheCopyOfAnotherDatabaseIsNotTaken(t *testing.T) {
 	first.Redis = storagetest.Redis(t)
 	second := first
 	second.Database = settings(t).Database
-	if err := open(t, first).Cache.Fill(t.Context(), []parties.Platform{storagetest.Platform("p")}, 1); err != nil {
+	if err := open(t, first).Cache.Fill(t.Context(), parties.Record{Platforms: []parties.Platform{storagetest.Platform("p")}, Revision: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, ok, err := open(t, second).Cache.Load(t.Context()); ok || err != nil {
+	if _, ok, err := open(t, second).Cache.Load(t.Context()); ok || err != nil {
 		t.Errorf("Load on another database: ok %v, %v, want no copy", ok, err)
 	}
 	// A copy at a revision that the store never reached is of a lost future.
-	if _, _, ok, err := open(t, first).Cache.Load(t.Context()); ok || err != nil {
+	if _, ok, err := open(t, first).Cache.Load(t.Context()); ok || err != nil {
 		t.Errorf("Load after the store was set back: ok %v, %v, want no copy", ok, err)
 	}
 }

@@ -61,6 +61,7 @@ func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", PublicURL: "http://hub.test", Party: party, Name: "Test hub",
 		DataDir: t.TempDir(), AdminToken: "admin-token-of-the-test-hub",
 		ForwardTimeout: 10 * time.Second, AllowPrivatePeers: true, MaxBody: 1 << 20,
+		AliveInterval: time.Hour, JournalRetention: 24 * time.Hour,
 	}
 	for _, change := range changes {
 		change(&cfg)
@@ -74,7 +75,34 @@ func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 	}
 	h.URL, h.AdminURL = "http://"+h.Addr(), "http://"+h.AdminAddr()
 	t.Cleanup(h.Stop)
+	h.awaitReady()
 	return h
+}
+
+// Attach is the access to a hub that runs elsewhere.
+func Attach(t testing.TB, url, adminURL, adminToken string) *Hub {
+	t.Helper()
+	h := &Hub{t: t, URL: url, AdminURL: adminURL, AdminToken: adminToken, Log: &Log{}}
+	h.awaitReady()
+	return h
+}
+
+// awaitReady waits until the hub has loaded what it keeps.
+func (h *Hub) awaitReady() {
+	h.t.Helper()
+	for deadline := time.Now().Add(awaitTime); ; {
+		resp, err := http.Get(h.AdminURL + "/readyz")
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatal("the hub does not become ready")
+		}
+	}
 }
 
 // Stop stops the hub, once.

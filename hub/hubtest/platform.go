@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Platform is a platform at the wire.
@@ -36,7 +37,10 @@ type Platform struct {
 
 	mu       sync.Mutex
 	received []Received
+	told     []Received
 	answer   Answer
+	// arrived is closed, and replaced, when a request arrives.
+	arrived chan struct{}
 }
 
 // Received is a request of a functional module as it reached a platform.
@@ -55,6 +59,9 @@ type Answer struct {
 	Body   string
 }
 
+// ok is what a platform answers that was told nothing else.
+var ok = Answer{Status: 200, Body: `{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`}
+
 // allModules are the endpoints of a platform that says nothing else.
 var allModules = []string{
 	"locations:SENDER", "locations:RECEIVER", "sessions:SENDER", "sessions:RECEIVER", "cdrs:SENDER", "cdrs:RECEIVER",
@@ -69,7 +76,8 @@ func (h *Hub) NewPlatform(name string, roles ...string) *Platform {
 	for _, r := range roles {
 		p.Roles = append(p.Roles, ParseRole(h.t, r))
 	}
-	p.answer = Answer{Status: 200, Body: `{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`}
+	p.arrived = make(chan struct{})
+	p.answer = ok
 	p.ID, p.TokenA = h.Enrol(name, p.Roles...)
 	p.Server = httptest.NewServer(http.HandlerFunc(p.serve))
 	h.t.Cleanup(p.Server.Close)
@@ -122,6 +130,9 @@ func (p *Platform) CredentialsBody(roles []Role) string {
 	return string(raw)
 }
 
+// MoveTo lets the platform call another process of the same hub.
+func (p *Platform) MoveTo(h *Hub) { p.hub = h }
+
 // VersionsURL is the platform's versions endpoint.
 func (p *Platform) VersionsURL() string { return p.Server.URL + "/ocpi/versions" }
 
@@ -146,11 +157,48 @@ func (p *Platform) Received() []Received {
 	return append([]Received(nil), p.received...)
 }
 
-// Forget empties Received.
+// Told returns the ClientInfos that were pushed so far.
+func (p *Platform) Told() []Received {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Received(nil), p.told...)
+}
+
+// Forget empties Received and Told.
 func (p *Platform) Forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.received = nil
+	p.received, p.told = nil, nil
+}
+
+// awaitTime is when a test gives up on what should happen by itself.
+const awaitTime = 20 * time.Second
+
+// Await waits until enough tells that the platform has received what it should.
+// It asks again after every request.
+func (p *Platform) Await(what string, enough func() bool) {
+	p.t.Helper()
+	deadline := time.After(awaitTime)
+	for {
+		p.mu.Lock()
+		arrived := p.arrived
+		p.mu.Unlock()
+		if enough() {
+			return
+		}
+		select {
+		case <-arrived:
+		case <-deadline:
+			p.t.Fatalf("waited in vain for %s; received %v, told %v", what, p.Received(), p.Told())
+		}
+	}
+}
+
+// AwaitReceived waits for n requests of functional modules and returns all.
+func (p *Platform) AwaitReceived(n int) []Received {
+	p.t.Helper()
+	p.Await(fmt.Sprintf("%d requests", n), func() bool { return len(p.Received()) >= n })
+	return p.Received()
 }
 
 func (p *Platform) serve(w http.ResponseWriter, r *http.Request) {
@@ -178,8 +226,16 @@ func (p *Platform) functional(w http.ResponseWriter, r *http.Request) {
 		return // the hub gave up on the call
 	}
 	p.mu.Lock()
-	p.received = append(p.received, Received{Method: r.Method, URI: r.RequestURI, Header: r.Header, Body: string(body)})
+	got := Received{Method: r.Method, URI: r.RequestURI, Header: r.Header, Body: string(body)}
 	answer := p.answer
+	if strings.HasPrefix(r.URL.Path, "/receiver/hubclientinfo") {
+		p.told = append(p.told, got)
+		answer = ok
+	} else {
+		p.received = append(p.received, got)
+	}
+	close(p.arrived)
+	p.arrived = make(chan struct{})
 	p.mu.Unlock()
 	for name, values := range answer.Header {
 		w.Header()[name] = values

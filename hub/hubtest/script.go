@@ -33,6 +33,8 @@ import (
 //	NAME received header NAME == VALUE | != VALUE | is absent | is present
 //	NAME received body == BODY
 //	NAME received nothing
+//	NAME receives METHOD URI          waits for it; "received" then speaks of it
+//	NAME is told NL/CPA ROLE STATUS   waits for a ClientInfo
 //
 // {hub} stands for the hub's public URL and {NAME} for a platform's URL.
 func Run(t *testing.T, dir string) {
@@ -47,7 +49,8 @@ func Run(t *testing.T, dir string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{t: t, hub: Start(t), platforms: make(map[string]*Platform)}
+			s := &script{t: t, hub: Start(t), platforms: make(map[string]*Platform),
+				awaited: make(map[*Platform]Received), taken: make(map[*Platform]map[int]bool)}
 			for i, line := range strings.Split(string(raw), "\n") {
 				s.at = fmt.Sprintf("%s:%d", filepath.Base(path), i+1)
 				s.line(strings.TrimRight(line, " \t"))
@@ -69,6 +72,10 @@ type script struct {
 	roles   []string
 	modules []string
 	last    *Response
+	// awaited is the request that each platform received last by "receives", and
+	// taken how many of its requests were spoken of.
+	awaited map[*Platform]Received
+	taken   map[*Platform]map[int]bool
 }
 
 func (s *script) line(line string) {
@@ -189,6 +196,8 @@ func (s *script) platform(p *Platform, rest string) {
 		s.is(p, rest)
 	case "received":
 		s.received(p, rest)
+	case "receives":
+		s.receives(p, rest)
 	default:
 		s.fatal("unknown verb %q", verb)
 	}
@@ -219,6 +228,10 @@ func (s *script) answers(p *Platform, rest string) {
 }
 
 func (s *script) is(p *Platform, state string) {
+	if who, ok := strings.CutPrefix(state, "told "); ok {
+		s.isTold(p, who)
+		return
+	}
 	method, path := "POST", "/api/v1/platforms/"+p.ID
 	switch state {
 	case "suspended":
@@ -247,6 +260,9 @@ func (s *script) received(p *Platform, rest string) {
 		s.fatal("received nothing, want %s", rest)
 	}
 	last := all[len(all)-1]
+	if awaited, ok := s.awaited[p]; ok {
+		last = awaited
+	}
 	word, more, _ := strings.Cut(rest, " ")
 	switch word {
 	case "header":
@@ -258,6 +274,39 @@ func (s *script) received(p *Platform, rest string) {
 			s.fatal("received %q, want %q", got, rest)
 		}
 	}
+}
+
+// receives waits for a request that no "receives" took before.
+func (s *script) receives(p *Platform, want string) {
+	p.Await(s.at+": "+want, func() bool {
+		for i, got := range p.Received() {
+			if got.Method+" "+got.URI == want && !s.taken[p][i] {
+				if s.taken[p] == nil {
+					s.taken[p] = make(map[int]bool)
+				}
+				s.taken[p][i], s.awaited[p] = true, got
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// isTold waits for a ClientInfo: "NL/CPA CPO OFFLINE".
+func (s *script) isTold(p *Platform, want string) {
+	words := strings.Fields(want)
+	if len(words) != 3 {
+		s.fatal("is told %q: want a party, a role and a status", want)
+	}
+	p.Await(s.at+": told "+want, func() bool {
+		for _, got := range p.Told() {
+			if got.Method == "PUT" && got.URI == "/receiver/hubclientinfo/"+words[0] &&
+				strings.Contains(got.Body, `"role":"`+words[1]+`"`) && strings.Contains(got.Body, `"status":"`+words[2]+`"`) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func (s *script) compareHeader(rest string, header http.Header) {

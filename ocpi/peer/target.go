@@ -60,6 +60,16 @@ func address(u *url.URL) string {
 // String is the URL as the peer advertised it.
 func (t *Target) String() string { return t.raw }
 
+// Join is the URL that a call with the path and query requests: both escaped, the
+// query without the question mark.
+func (t *Target) Join(path, query string) string {
+	scheme := "http://"
+	if t.tls {
+		scheme = "https://"
+	}
+	return string(t.appendURI(append([]byte(scheme), t.host...), path, query, asAdvertised))
+}
+
 // SameHost tells whether two targets are served by the same host and port, in
 // the same way.
 func (t *Target) SameHost(o *Target) bool { return t.tls == o.tls && strings.EqualFold(t.addr, o.addr) }

@@ -1,19 +1,19 @@
 -- Brings one change into the copy, if there is one, and tells the replicas.
--- KEYS: the copy. ARGV: revision, platform id, row (empty: deleted), channel,
+-- KEYS: the copy. ARGV: revision, field (empty: none), row (empty: deleted), channel,
 -- message, the most changes to remember beyond a gap.
-local copy, revision, id, row = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local copy, revision, field, row = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local stands = tonumber(redis.call('HGET', copy, 'revision'))
 
-if stands and revision > stands and id ~= '' then
-  if revision > (tonumber(redis.call('HGET', copy, 't:' .. id)) or 0) then
+if stands and revision > stands and field ~= '' then
+  if revision > (tonumber(redis.call('HGET', copy, 't:' .. field)) or 0) then
     if row == '' then
-      redis.call('HDEL', copy, 'p:' .. id)
+      redis.call('HDEL', copy, field)
     else
-      redis.call('HSET', copy, 'p:' .. id, row)
+      redis.call('HSET', copy, field, row)
     end
-    redis.call('HSET', copy, 't:' .. id, ARGV[1])
+    redis.call('HSET', copy, 't:' .. field, ARGV[1])
   end
-  redis.call('HSET', copy, 'a:' .. ARGV[1], id)
+  redis.call('HSET', copy, 'a:' .. ARGV[1], field)
 
   -- Close the gap as far as the changes reach.
   local ahead = redis.call('HGET', copy, string.format('a:%.0f', stands + 1))

@@ -73,39 +73,47 @@ func New(config Config) *Cache {
 	}
 }
 
-// Load implements parties.Cache. A copy with a platform that cannot be read, as
-// after a change of keys, counts as none, so that the caller replaces it.
-func (c *Cache) Load(ctx context.Context) ([]parties.Platform, int64, bool, error) {
+// Load implements parties.Cache. A copy that cannot be read, as after a change
+// of keys, counts as none, so that the caller replaces it.
+func (c *Cache) Load(ctx context.Context) (parties.Record, bool, error) {
 	fields, err := c.client.HGetAll(ctx, c.key).Result()
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("load cached platforms: %w", err)
+		return parties.Record{}, false, fmt.Errorf("load the cached directory: %w", err)
 	}
 	if len(fields) == 0 {
-		return nil, 0, false, nil
+		return parties.Record{}, false, nil
 	}
-	revision, err := strconv.ParseInt(fields["revision"], 10, 64)
+	record, err := c.read(fields)
 	if err != nil {
-		c.unreadable(ctx, errors.New("it has no revision"))
-		return nil, 0, false, nil
+		c.unreadable(ctx, err)
+		return parties.Record{}, false, nil
 	}
-	platforms := make([]parties.Platform, 0, len(fields)-1)
+	return record, true, nil
+}
+
+func (c *Cache) read(fields map[string]string) (record parties.Record, err error) {
+	if record.Revision, err = strconv.ParseInt(fields["revision"], 10, 64); err != nil {
+		return record, errors.New("it has no revision")
+	}
+	if record.Agreements, err = decodeAgreements(fields[agreementsField]); err != nil {
+		return record, err
+	}
 	for field, row := range fields {
-		if !strings.HasPrefix(field, "p:") {
+		if !strings.HasPrefix(field, platformField("")) {
 			continue
 		}
 		p, err := decode(row, c.sealer)
 		if err != nil {
-			c.unreadable(ctx, err)
-			return nil, 0, false, nil
+			return record, err
 		}
-		platforms = append(platforms, p)
+		record.Platforms = append(record.Platforms, p)
 	}
-	return platforms, revision, true, nil
+	return record, nil
 }
 
 // Get implements parties.Cache.
 func (c *Cache) Get(ctx context.Context, id parties.PlatformID) (parties.Platform, bool, error) {
-	row, err := c.client.HGet(ctx, c.key, "p:"+string(id)).Result()
+	row, err := c.client.HGet(ctx, c.key, platformField(id)).Result()
 	if errors.Is(err, redis.Nil) {
 		return parties.Platform{}, false, nil
 	}
@@ -125,18 +133,22 @@ func (c *Cache) unreadable(ctx context.Context, err error) {
 }
 
 // Fill implements parties.Cache. What was announced beyond the revision stays.
-func (c *Cache) Fill(ctx context.Context, platforms []parties.Platform, revision int64) error {
-	arguments := make([]any, 0, 1+2*len(platforms))
-	arguments = append(arguments, revision)
-	for _, p := range platforms {
+func (c *Cache) Fill(ctx context.Context, record parties.Record) error {
+	agreements, err := encodeAgreements(record.Agreements)
+	if err != nil {
+		return fmt.Errorf("cache the directory: %w", err)
+	}
+	arguments := make([]any, 0, 3+2*len(record.Platforms))
+	arguments = append(arguments, record.Revision, agreementsField, agreements)
+	for _, p := range record.Platforms {
 		row, err := encode(p, p.Revision, c.sealer)
 		if err != nil {
-			return fmt.Errorf("cache platforms: %w", err)
+			return fmt.Errorf("cache the directory: %w", err)
 		}
-		arguments = append(arguments, string(p.ID), row)
+		arguments = append(arguments, platformField(p.ID), row)
 	}
 	if err := c.fill.Run(ctx, c.client, []string{c.key}, arguments...).Err(); err != nil {
-		return fmt.Errorf("cache platforms: %w", err)
+		return fmt.Errorf("cache the directory: %w", err)
 	}
 	return nil
 }
@@ -145,28 +157,45 @@ func (c *Cache) Fill(ctx context.Context, platforms []parties.Platform, revision
 // whatever its own Revision says. Without a copy, or with an empty ID, it only
 // tells the replicas.
 func (c *Cache) Announce(ctx context.Context, change parties.Change, p *parties.Platform) error {
-	row := ""
+	field, row := "", ""
+	if change.ID != "" {
+		field = platformField(change.ID)
+	}
 	if p != nil {
 		var err error
 		if row, err = encode(*p, change.Revision, c.sealer); err != nil {
 			return fmt.Errorf("announce revision %d: %w", change.Revision, err)
 		}
 	}
-	message, err := json.Marshal(news{Revision: change.Revision, ID: change.ID})
+	return c.tell(ctx, change, field, row)
+}
+
+// AnnounceAgreements implements parties.Cache.
+func (c *Cache) AnnounceAgreements(ctx context.Context, all []parties.Agreement, revision int64) error {
+	row, err := encodeAgreements(all)
+	if err != nil {
+		return fmt.Errorf("announce revision %d: %w", revision, err)
+	}
+	return c.tell(ctx, parties.Change{Revision: revision, Agreements: true}, agreementsField, row)
+}
+
+// tell brings a field into the copy, as a change wrote it, and publishes the
+// change.
+func (c *Cache) tell(ctx context.Context, change parties.Change, field, row string) error {
+	message, err := json.Marshal(news{Revision: change.Revision, ID: change.ID, Agreements: change.Agreements})
 	if err != nil {
 		return fmt.Errorf("announce revision %d: %w", change.Revision, err)
 	}
 	err = c.announce.Run(ctx, c.client, []string{c.key},
-		change.Revision, string(change.ID), row, c.channel, message, mostAhead).Err()
+		change.Revision, field, row, c.channel, message, mostAhead).Err()
 	if err != nil {
 		return fmt.Errorf("announce revision %d: %w", change.Revision, err)
 	}
 	return nil
 }
 
-// ForgetBeyond throws the copy away if it holds changes newer than the store's
-// newest revision: the store was set back to a backup, and Fill would be
-// refused until it has caught up.
+// ForgetBeyond implements parties.Cache. Fill would be refused until the store
+// has caught up.
 func (c *Cache) ForgetBeyond(ctx context.Context, newest int64) error {
 	if err := c.forget.Run(ctx, c.client, []string{c.key}, newest).Err(); err != nil {
 		return fmt.Errorf("check cached platforms: %w", err)

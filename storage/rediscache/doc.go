@@ -7,16 +7,17 @@
 //
 //	revision    the directory revision R that the copy stands for
 //	p:PLATFORM  a platform as JSON, outbound token sealed, inbound ones hashed
-//	a:REVISION  the platform of a change beyond a gap, see below
-//	t:PLATFORM  the newest of that platform's changes beyond a gap
+//	agreements  all agreements as JSON
+//	a:REVISION  the field of a change beyond a gap, see below
+//	t:FIELD     the newest of that field's changes beyond a gap
 //
 // Changes are announced after they were committed, by whichever replica made
 // them, and so may arrive in any order or, when a replica dies, not at all. The
 // copy never pretends: R rises only over changes that have all arrived. A change
-// at or below R is old news to the copy, whatever its platform, and is dropped;
+// at or below R is old news to the copy, whatever its field, and is dropped;
 // that is why a deleted platform leaves no ghost and no tombstone. A change
 // beyond R+1 is applied, and remembered under a: and t: until the gap closes,
-// so that an older one of the same platform, late, does not undo it. A gap that
+// so that an older one of the same field, late, does not undo it. A gap that
 // never closes is healed by the next Fill, which whoever finds R behind the
 // store's revision makes; a copy that fell too far behind is thrown away. The
 // scripts next to this file do each of these steps atomically.

@@ -64,7 +64,7 @@ func TestReplicasShareTheCopyAndTheNews(t *testing.T) {
 	if diff := storagetest.Diff(p, got); diff != "" {
 		t.Errorf("the other replica reads (-want +got):\n%s", diff)
 	}
-	if _, _, ok, err := stranger.Load(t.Context()); ok || err != nil {
+	if _, ok, err := stranger.Load(t.Context()); ok || err != nil {
 		t.Errorf("another namespace has a copy: %v, %v", ok, err)
 	}
 	announce(t, stranger, 7, &p)
@@ -94,7 +94,7 @@ func TestAWatchThatBeginsWithoutRedisHearsWhenItComes(t *testing.T) {
 	line, url := storagetest.NewLine(t, storagetest.Redis(t))
 	line.Cut()
 	c := cache(t, client(t, url), storagetest.Namespace(t), 0)
-	if _, _, ok, err := c.Load(t.Context()); ok || err == nil {
+	if _, ok, err := c.Load(t.Context()); ok || err == nil {
 		t.Fatalf("Load without Redis: ok %v, %v", ok, err)
 	}
 	heard := storagetest.Watch(t, c)
@@ -141,17 +141,17 @@ func TestACopyThatNoKeyOpensIsNone(t *testing.T) {
 	p := storagetest.FullPlatform("NL")
 	fill(t, cache(t, redis, namespace, 0), 1, p)
 	stranger := cache(t, redis, namespace, 1)
-	if _, _, ok, err := stranger.Load(t.Context()); ok || err != nil {
+	if _, ok, err := stranger.Load(t.Context()); ok || err != nil {
 		t.Errorf("Load: ok %v, %v, want none", ok, err)
 	}
 	if _, ok, err := stranger.Get(t.Context(), p.ID); ok || err != nil {
 		t.Errorf("Get: ok %v, %v, want none", ok, err)
 	}
 	fill(t, stranger, 1, p)
-	if list, _, ok, err := stranger.Load(t.Context()); !ok || err != nil || len(list) != 1 {
-		t.Errorf("Load of the replaced copy: %d platforms, ok %v, %v", len(list), ok, err)
+	if record, ok, err := stranger.Load(t.Context()); !ok || err != nil || len(record.Platforms) != 1 {
+		t.Errorf("Load of the replaced copy: %d platforms, ok %v, %v", len(record.Platforms), ok, err)
 	}
-	if _, _, ok, err := cache(t, redis, namespace, 0, 1).Load(t.Context()); !ok || err != nil {
+	if _, ok, err := cache(t, redis, namespace, 0, 1).Load(t.Context()); !ok || err != nil {
 		t.Errorf("Load with both keys: ok %v, %v", ok, err)
 	}
 }
@@ -165,10 +165,10 @@ func TestADamagedCopyIsNone(t *testing.T) {
 		func(key string) error { return redis.HSet(t.Context(), key, "p:x", "{").Err() },
 	} {
 		fill(t, c, 1, storagetest.FullPlatform("NL"))
-		if err := damage("busbar:{" + namespace + "}:directory:1"); err != nil {
+		if err := damage("busbar:{" + namespace + "}:directory:2"); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, ok, err := c.Load(t.Context()); ok || err != nil {
+		if _, ok, err := c.Load(t.Context()); ok || err != nil {
 			t.Errorf("Load: ok %v, %v, want none", ok, err)
 		}
 	}
@@ -180,9 +180,9 @@ func TestAClosedGapLeavesNothingBehind(t *testing.T) {
 	c, p := cache(t, redis, namespace, 0), storagetest.Platform("p")
 	clean := func() {
 		t.Helper()
-		n, err := redis.HLen(t.Context(), "busbar:{"+namespace+"}:directory:1").Result()
-		if err != nil || n != 2 {
-			t.Errorf("the copy has %d fields, %v, want the revision and the platform", n, err)
+		n, err := redis.HLen(t.Context(), "busbar:{"+namespace+"}:directory:2").Result()
+		if err != nil || n != 3 {
+			t.Errorf("the copy has %d fields, %v, want the revision, the agreements and the platform", n, err)
 		}
 	}
 	fill(t, c, 1)
@@ -220,7 +220,7 @@ func TestACopyBeyondTheStoreIsForgotten(t *testing.T) {
 			if err := c.ForgetBeyond(t.Context(), test.newest); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, ok, err := c.Load(t.Context()); ok != test.want || err != nil {
+			if _, ok, err := c.Load(t.Context()); ok != test.want || err != nil {
 				t.Errorf("Load: ok %v, %v, want %v", ok, err, test.want)
 			}
 		})
@@ -235,9 +235,9 @@ func TestTenThousandPlatformsFit(t *testing.T) {
 		list[i] = storagetest.FullPlatform("NL")
 	}
 	fill(t, c, 10_000, list...)
-	got, revision, ok, err := c.Load(t.Context())
-	if len(got) != len(list) || revision != 10_000 || !ok || err != nil {
-		t.Errorf("Load = %d platforms at %d, ok %v, %v", len(got), revision, ok, err)
+	got, ok, err := c.Load(t.Context())
+	if len(got.Platforms) != len(list) || got.Revision != 10_000 || !ok || err != nil {
+		t.Errorf("Load = %d platforms at %d, ok %v, %v", len(got.Platforms), got.Revision, ok, err)
 	}
 }
 
@@ -277,7 +277,7 @@ func TestARedisURLIsReadWithoutLeakingItsPassword(t *testing.T) {
 
 func fill(t *testing.T, c *rediscache.Cache, revision int64, list ...parties.Platform) {
 	t.Helper()
-	if err := c.Fill(t.Context(), list, revision); err != nil {
+	if err := c.Fill(t.Context(), parties.Record{Platforms: list, Revision: revision}); err != nil {
 		t.Fatal(err)
 	}
 }

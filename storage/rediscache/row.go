@@ -13,7 +13,42 @@ import (
 
 // format is part of the copy's key: a binary that writes rows which another one
 // would misread counts it up, and both keep their own copy.
-const format = "1"
+const format = "2"
+
+// agreementsField holds all agreements; platformField the platform of an id.
+const agreementsField = "agreements"
+
+func platformField(id parties.PlatformID) string { return "p:" + string(id) }
+
+// agreementRow is an agreement as it stands in the copy.
+type agreementRow struct {
+	Parties [2]ocpi.PartyKey `json:"parties"`
+	Modules []ocpi.ModuleID  `json:"modules,omitempty"`
+}
+
+func encodeAgreements(all []parties.Agreement) (string, error) {
+	rows := make([]agreementRow, len(all))
+	for i, a := range all {
+		rows[i] = agreementRow(a)
+	}
+	encoded, err := json.Marshal(rows)
+	if err != nil {
+		return "", fmt.Errorf("agreements: %w", err)
+	}
+	return string(encoded), nil
+}
+
+func decodeAgreements(encoded string) ([]parties.Agreement, error) {
+	var rows []agreementRow
+	if err := json.Unmarshal([]byte(encoded), &rows); err != nil {
+		return nil, fmt.Errorf("agreements: %w", err)
+	}
+	all := make([]parties.Agreement, len(rows))
+	for i, row := range rows {
+		all[i] = parties.Agreement(row)
+	}
+	return all, nil
+}
 
 // platformRow is a platform as it stands in the copy. Times are microseconds
 // since 1970, as in the store; nil is the zero time.

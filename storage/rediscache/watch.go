@@ -26,6 +26,8 @@ const (
 type news struct {
 	Revision int64              `json:"revision"`
 	ID       parties.PlatformID `json:"id"`
+	// Agreements is unknown to the previous binary, which reads everything then.
+	Agreements bool `json:"agreements,omitempty"`
 }
 
 // Watch implements parties.Cache. It subscribes again for as long as it takes;
@@ -106,5 +108,5 @@ func readNews(payload string) parties.Change {
 	if err := json.Unmarshal([]byte(payload), &n); err != nil {
 		return parties.Change{}
 	}
-	return parties.Change{Revision: n.Revision, ID: n.ID}
+	return parties.Change{Revision: n.Revision, ID: n.ID, Agreements: n.Agreements}
 }

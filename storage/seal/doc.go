@@ -1,6 +1,6 @@
 // Package seal keeps secrets unreadable at rest: the tokens with which the hub
 // calls its peers stand in the database and in Redis only sealed, and so do the
-// URLs of callbacks in the database.
+// URLs of callbacks in the database. Cursors, which peers carry, are sealed too.
 //
 // A Sealer holds a list of keys, each derived from one secret of
 // BUSBAR_SECRET_KEY. The first seals, all of them open; a sealed value names

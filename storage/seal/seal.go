@@ -17,6 +17,10 @@ const OutboundToken = "outbound-token"
 // or charging profile goes; its owner is the callback's id.
 const CallbackURL = "callback-url"
 
+// Cursor is the purpose of what a peer carries from one page of a list to the
+// next; its owner is the context in which the cursor was made.
+const Cursor = "cursor"
+
 // ErrUnknownKey says that a value was sealed by a key which is not among the
 // secrets.
 var ErrUnknownKey = errors.New("sealed by a key that is not in BUSBAR_SECRET_KEY; add the old secret to the end of the list")

@@ -26,7 +26,7 @@ func TestAValueOpensOnlyWhereItWasSealed(t *testing.T) {
 		"another replica, rotated": {sealer(t, second, first), sealed, seal.OutboundToken, "p1", nil},
 		"space around the secret":  {sealer(t, " "+first+"\n"), sealed, seal.OutboundToken, "p1", nil},
 		"another owner":            {sealer(t, first), sealed, seal.OutboundToken, "p2", seal.ErrDamaged},
-		"another purpose":          {sealer(t, first), sealed, "cursor", "p1", seal.ErrDamaged},
+		"another purpose":          {sealer(t, first), sealed, seal.Cursor, "p1", seal.ErrDamaged},
 		"an unknown key":           {sealer(t, second), sealed, seal.OutboundToken, "p1", seal.ErrUnknownKey},
 		"a changed value":          {sealer(t, first), flip(sealed), seal.OutboundToken, "p1", seal.ErrDamaged},
 		"no base64":                {sealer(t, first), "%", seal.OutboundToken, "p1", seal.ErrDamaged},

@@ -60,6 +60,12 @@ func (db *DB) History(ctx context.Context) (string, error) {
 	return history, nil
 }
 
+// snapshot runs do in a transaction that sees one state of the database.
+func (db *DB) snapshot(ctx context.Context, do func(*gorm.DB) error) error {
+	return db.read.WithContext(ctx).Transaction(do,
+		&sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+}
+
 // wrap puts gorm on a pool. gorm's own logger would write SQL values, tokens'
 // hashes among them; errors are returned instead.
 func wrap(dialector gorm.Dialector) (*gorm.DB, error) {

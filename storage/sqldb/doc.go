@@ -2,7 +2,7 @@
 // through gorm.
 //
 // A DB is one opened and migrated database. Platforms implements parties.Store
-// on it, Callbacks routing.CallbackStore. The write transactions of Platforms begin by raising the one row of table
+// on it, agreements included, Callbacks routing.CallbackStore. The write transactions of Platforms begin by raising the one row of table
 // directory, whose lock orders them: a revision that is visible was preceded by
 // all smaller ones. On SQLite the single writing connection does the same.
 //

@@ -14,7 +14,8 @@ import (
 	"busbar/storage/seal"
 )
 
-// Platforms is the record of platforms. It implements parties.Store.
+// Platforms is the record of platforms and agreements. It implements
+// parties.Store.
 type Platforms struct {
 	db     *DB
 	sealer *seal.Sealer
@@ -41,19 +42,22 @@ func revisionOf(tx *gorm.DB) (revision int64, err error) {
 	return revision, err
 }
 
-// All implements parties.Store. The order is that of the ids.
-func (s *Platforms) All(ctx context.Context) (all []parties.Platform, revision int64, err error) {
+// All implements parties.Store. The order of the platforms is that of the ids.
+func (s *Platforms) All(ctx context.Context) (record parties.Record, err error) {
 	err = s.snapshot(ctx, func(tx *gorm.DB) (err error) {
-		if revision, err = revisionOf(tx); err != nil {
+		if record.Revision, err = revisionOf(tx); err != nil {
 			return err
 		}
-		all, err = load(tx, "", s.sealer)
+		if record.Agreements, err = loadAgreements(tx); err != nil {
+			return err
+		}
+		record.Platforms, err = load(tx, "", s.sealer)
 		return err
 	})
 	if err != nil {
-		return nil, 0, fault("load platforms", err)
+		return parties.Record{}, fault("load the directory", err)
 	}
-	return all, revision, nil
+	return record, nil
 }
 
 // Get implements parties.Store.
@@ -231,7 +235,8 @@ func insertParts(tx *gorm.DB, p parties.Platform) error {
 // they are.
 func fault(what string, err error) error {
 	var taken *parties.TakenError
-	if err == nil || errors.Is(err, parties.ErrNotFound) || errors.Is(err, parties.ErrStale) || errors.As(err, &taken) {
+	if err == nil || errors.Is(err, parties.ErrNotFound) || errors.Is(err, parties.ErrStale) ||
+		errors.Is(err, parties.ErrNoAgreement) || errors.As(err, &taken) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", what, err)

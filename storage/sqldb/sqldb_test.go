@@ -222,7 +222,7 @@ func TestAWrongKeyIsSaidClearly(t *testing.T) {
 			t.Fatal(err)
 		}
 		wrong := db.Platforms(sealer(t, 1))
-		_, _, allErr := wrong.All(t.Context())
+		_, allErr := wrong.All(t.Context())
 		_, getErr := wrong.Get(t.Context(), p.ID)
 		_, resealErr := wrong.Reseal(t.Context())
 		for what, err := range map[string]error{"All": allErr, "Get": getErr, "Reseal": resealErr} {
@@ -308,9 +308,9 @@ func BenchmarkAllOf10000PlatformsOnPostgres(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		all, _, err := store.All(b.Context())
-		if err != nil || len(all) != 10_000 {
-			b.Fatalf("%d platforms, %v", len(all), err)
+		all, err := store.All(b.Context())
+		if err != nil || len(all.Platforms) != 10_000 {
+			b.Fatalf("%d platforms, %v", len(all.Platforms), err)
 		}
 	}
 }

@@ -27,6 +27,10 @@ func TestCache(t *testing.T, open func(*testing.T) parties.Cache) {
 		"a copy that fell far behind is thrown away":           farBehind,
 		"an announced platform has the revision of its change": announcedRevision,
 		"an older change of a platform never replaces a newer": olderNeverReplaces,
+		"agreements are in the copy":                           cachedAgreements,
+		"agreements announced in any order are the newest":     announcedAgreements,
+		"Fill keeps agreements announced beyond it":            fillKeepsAgreements,
+		"a copy beyond the store is forgotten":                 forgottenBeyond,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -214,9 +218,7 @@ func olderNeverReplaces(t *testing.T, c parties.Cache) {
 
 func fill(t *testing.T, c parties.Cache, revision int64, list ...parties.Platform) {
 	t.Helper()
-	if err := c.Fill(t.Context(), list, revision); err != nil {
-		t.Fatalf("Fill at %d: %v", revision, err)
-	}
+	fillRecord(t, c, parties.Record{Platforms: list, Revision: revision})
 }
 
 func announce(t *testing.T, c parties.Cache, revision int64, id parties.PlatformID, p *parties.Platform) {
@@ -226,24 +228,37 @@ func announce(t *testing.T, c parties.Cache, revision int64, id parties.Platform
 	}
 }
 
+func fillRecord(t *testing.T, c parties.Cache, record parties.Record) {
+	t.Helper()
+	if err := c.Fill(t.Context(), record); err != nil {
+		t.Fatalf("Fill at %d: %v", record.Revision, err)
+	}
+}
+
 func wantCopy(t *testing.T, c parties.Cache, revision int64, want ...parties.Platform) {
 	t.Helper()
-	got, at, ok, err := c.Load(t.Context())
+	wantCopied(t, c, parties.Record{Platforms: want, Revision: revision})
+}
+
+func wantCopied(t *testing.T, c parties.Cache, want parties.Record) {
+	t.Helper()
+	got, ok, err := c.Load(t.Context())
 	if err != nil || !ok {
 		t.Fatalf("Load: ok %v, %v, want a copy", ok, err)
 	}
-	if at != revision {
-		t.Errorf("the copy stands for revision %d, want %d", at, revision)
+	if got.Revision != want.Revision {
+		t.Errorf("the copy stands for revision %d, want %d", got.Revision, want.Revision)
 	}
-	if diff := diffAll(want, got); diff != "" {
+	if diff := diffAll(want.Platforms, got.Platforms); diff != "" {
 		t.Errorf("the copy differs (-want +got):\n%s", diff)
 	}
+	wantAgreements(t, "the copy", got.Agreements, want.Agreements)
 }
 
 func wantNoCopy(t *testing.T, c parties.Cache) {
 	t.Helper()
-	if got, at, ok, err := c.Load(t.Context()); ok || err != nil {
-		t.Errorf("Load = %d platforms at %d, ok %v, %v, want no copy", len(got), at, ok, err)
+	if got, ok, err := c.Load(t.Context()); ok || err != nil {
+		t.Errorf("Load = %d platforms at %d, ok %v, %v, want no copy", len(got.Platforms), got.Revision, ok, err)
 	}
 }
 

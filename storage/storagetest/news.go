@@ -19,6 +19,7 @@ func TestNews(t *testing.T, open func(*testing.T) parties.Cache) {
 		"every watcher hears every change in order":          watchersHear,
 		"a watcher that ended hears nothing":                 watchEnds,
 		"a change may be told without an id":                 newsWithoutID,
+		"a change of agreements is told":                     newsOfAgreements,
 	}
 	for name, test := range tests {
 		t.Run("news: "+name, func(t *testing.T) {

@@ -152,14 +152,14 @@ func wantStored(t *testing.T, s parties.Store, want parties.Platform) {
 
 func wantAll(t *testing.T, s parties.Store, revision int64, want ...parties.Platform) {
 	t.Helper()
-	got, at, err := s.All(t.Context())
+	got, err := s.All(t.Context())
 	if err != nil {
 		t.Fatalf("All: %v", err)
 	}
-	if at != revision {
-		t.Errorf("All stands for revision %d, want %d", at, revision)
+	if got.Revision != revision {
+		t.Errorf("All stands for revision %d, want %d", got.Revision, revision)
 	}
-	if diff := diffAll(want, got); diff != "" {
+	if diff := diffAll(want, got.Platforms); diff != "" {
 		t.Errorf("All differs (-want +got):\n%s", diff)
 	}
 	if at, err := s.Revision(t.Context()); err != nil || at != revision {

@@ -34,6 +34,10 @@ func TestStore(t *testing.T, open func(*testing.T) parties.Store) {
 		"revisions become visible in order":                     visibleInOrder,
 		"LastSeen rises, never falls, and is no change":         seen,
 		"LastSeen is written beside updates without a deadlock": seenBesideUpdates,
+		"an agreement is kept, replaced and removed":            agreementsAreKept,
+		"an agreement that is not there is not removed":         noAgreement,
+		"agreements outlive platforms":                          agreementsOutlive,
+		"agreements and platforms share one row of revisions":   agreementsBesidePlatforms,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

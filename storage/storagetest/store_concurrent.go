@@ -48,9 +48,9 @@ func concurrentClaims(t *testing.T, s parties.Store) {
 		}
 		wantTaken(t, fmt.Sprintf("contender %d", i), err, "NLONE CPO")
 	}
-	all, revision, err := s.All(t.Context())
-	if won != 1 || len(all) != 1 || revision != 1 || err != nil {
-		t.Errorf("%d won, %d platforms stored at revision %d (%v), want one of each", won, len(all), revision, err)
+	all, err := s.All(t.Context())
+	if won != 1 || len(all.Platforms) != 1 || all.Revision != 1 || err != nil {
+		t.Errorf("%d won, %d platforms stored at revision %d (%v), want one of each", won, len(all.Platforms), all.Revision, err)
 	}
 }
 
@@ -115,22 +115,22 @@ func visibleInOrder(t *testing.T, s parties.Store) {
 }
 
 func wantNoGap(t *testing.T, s parties.Store) {
-	all, revision, err := s.All(t.Context())
+	all, err := s.All(t.Context())
 	if err != nil {
 		t.Errorf("All: %v", err)
 		return
 	}
 	have := make(map[int64]bool)
-	for _, p := range all {
+	for _, p := range all.Platforms {
 		have[p.Revision] = true
 	}
-	for r := range revision {
+	for r := range all.Revision {
 		if !have[r+1] {
-			t.Errorf("revision %d is visible, but %d is not", revision, r+1)
+			t.Errorf("revision %d is visible, but %d is not", all.Revision, r+1)
 		}
 	}
-	if int64(len(all)) != revision {
-		t.Errorf("%d platforms at revision %d", len(all), revision)
+	if int64(len(all.Platforms)) != all.Revision {
+		t.Errorf("%d platforms at revision %d", len(all.Platforms), all.Revision)
 	}
 }
 
@@ -153,11 +153,11 @@ func seenBesideUpdates(t *testing.T, s parties.Store) {
 			t.Errorf("Seen: %v", err)
 		}
 	})
-	all, _, err := s.All(t.Context())
+	all, err := s.All(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range all {
+	for _, p := range all.Platforms {
 		if !p.LastSeen.Equal(at(writers - 1)) {
 			t.Errorf("%s was last seen at %s, want %s", p.Name, p.LastSeen, at(writers-1))
 		}

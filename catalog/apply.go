@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"context"
+	"sync/atomic"
+
+	"busbar/ocpi"
+)
+
+// maxWaiting is the most pushes that wait for the committer.
+const maxWaiting = 10_000
+
+// waiter is a push on its way through the committer.
+type waiter struct {
+	*push
+	claim atomic.Int32
+	// answer is read by Apply; it has room, so that nobody waits for that.
+	answer chan answer
+
+	// What the committer found, until the commit has succeeded.
+	applied Applied
+	refusal *ocpi.Error
+}
+
+type answer struct {
+	applied Applied
+	err     error
+}
+
+// A push is claimed once: by the committer that merges it, or by the sender
+// that does not wait any longer.
+const (
+	unclaimed int32 = iota
+	merging
+	abandoned
+)
+
+// Apply takes a push in and returns when it is durable. The error is an
+// *ocpi.Error for what the sender did wrong, 4003 while the catalog is not
+// loaded, 4000 when the record failed; then nothing was kept.
+//
+// When ctx ends before the push was merged, it is dropped; after that Apply
+// still waits for the outcome, since the record may have it.
+func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
+	p, refusal := check(w)
+	if refusal != nil {
+		return Applied{}, refusal
+	}
+	mine := &waiter{push: p, answer: make(chan answer, 1)}
+	if refusal := c.enqueue(mine); refusal != nil {
+		return Applied{}, refusal
+	}
+	select {
+	case a := <-mine.answer:
+		return a.applied, a.err
+	case <-ctx.Done():
+	}
+	if mine.claim.CompareAndSwap(unclaimed, abandoned) {
+		return Applied{}, ocpi.Errorf(ocpi.HubError, "the request ended before the hub could keep the object, so nothing was sent")
+	}
+	a := <-mine.answer // the committer's own deadline bounds this
+	return a.applied, a.err
+}
+
+func (c *Catalog) enqueue(w *waiter) *ocpi.Error {
+	c.mu.RLock() // against Run, which closes
+	defer c.mu.RUnlock()
+	switch {
+	case c.closed:
+		return ocpi.Errorf(ocpi.ConnectionProblem, "the hub is stopping")
+	case !c.loaded:
+		return errLoading()
+	}
+	select {
+	case c.waiting <- w:
+		return nil
+	default:
+		return ocpi.Errorf(ocpi.HubError,
+			"the hub could not keep the object, so nothing was sent: %d pushes are waiting already", maxWaiting)
+	}
+}

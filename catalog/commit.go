@@ -1,0 +1,259 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"busbar/ocpi"
+)
+
+// maxBatch is the most pushes that are committed together. What arrives
+// meanwhile waits for the next batch, so that batches grow with the load and no
+// push waits for company.
+const maxBatch = 500
+
+// storeTimeout bounds every call of the record but the load. The hub's own
+// shutdown does not cut it off: a commit under way is finished.
+const storeTimeout = 15 * time.Second
+
+// batch is first, and what else waits.
+func (c *Catalog) batch(first *waiter) []*waiter {
+	batch := []*waiter{first}
+	for len(batch) < maxBatch {
+		select {
+		case w := <-c.waiting:
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit takes a batch into the record, then into memory, then answers. The
+// error is the record's, and logged.
+func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
+	live := batch[:0]
+	for _, w := range batch {
+		if w.claim.CompareAndSwap(unclaimed, merging) {
+			live = append(live, w)
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	o, err := c.commitOnce(ctx, live)
+	if errors.Is(err, errRestored) {
+		if err = c.reload(ctx); err == nil {
+			o, err = c.commitOnce(ctx, live)
+		}
+	}
+	if err != nil {
+		c.fail(ctx, live, err)
+		return err
+	}
+	c.metrics.batch.Observe(float64(len(live)))
+	c.metrics.finished(o)
+	c.publish(o.newer, o.rows)
+	for _, w := range live {
+		if len(o.rows) == 0 {
+			w.applied.Revision = c.revision // the record has had it since
+		}
+		if w.Then != nil && w.refusal == nil {
+			w.Then(w.applied)
+		}
+		w.reply()
+	}
+	return nil
+}
+
+// reply answers, once what was found is the truth.
+func (w *waiter) reply() {
+	if w.refusal != nil {
+		w.answer <- answer{err: w.refusal}
+		return
+	}
+	w.answer <- answer{applied: w.applied}
+}
+
+func (c *Catalog) fail(ctx context.Context, batch []*waiter, err error) {
+	c.metrics.failed.Inc()
+	c.cfg.Logger.ErrorContext(ctx, "catalog: pushes could not be kept", "pushes", len(batch), "error", err)
+	for _, w := range batch {
+		w.answer <- answer{err: ocpi.Errorf(ocpi.HubError, "the hub could not keep the object, so nothing was sent")}
+	}
+}
+
+// errRestored tells that the record is older than memory: somebody restored a
+// backup. What memory has is void.
+var errRestored = errors.New("the record is older than what the catalog holds")
+
+// commitOnce merges a batch and commits it; memory is as before.
+func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, error) {
+	if c.doubtful || c.stale() {
+		if err := c.follow(ctx); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	var o *overlay
+	_, err := c.cfg.Store.Commit(ctx, c.revision, func(newer []Row, revision, lastSeq int64) []Row {
+		o = newOverlay(c, newer, revision, lastSeq)
+		if revision <= c.revision {
+			return nil
+		}
+		for _, w := range batch {
+			w.applied, w.refusal = o.apply(w.push)
+		}
+		o.rows = o.written()
+		return o.rows
+	})
+	switch {
+	case err != nil:
+		// With rows the error may have come after the commit.
+		c.doubtful = o != nil && len(o.rows) > 0
+		return nil, err
+	case o == nil:
+		return nil, errors.New("the record decided nothing")
+	case o.revision <= c.revision:
+		return nil, errRestored
+	case len(o.rows) == 0:
+		// Nothing was committed: the newer rows reach to the revision before.
+		c.revision = o.revision - 1
+	default:
+		c.revision = o.revision
+	}
+	c.followed = now()
+	return o, nil
+}
+
+// overlay is memory as it will be: with what other replicas committed, and the
+// batch.
+type overlay struct {
+	c        *Catalog
+	revision int64
+	lastSeq  int64
+	at       time.Time
+	newer    []Row
+	drafts   map[Key]*draft
+	order    []*draft
+	// rows are what is written.
+	rows []Row
+}
+
+// draft is the state of one object. Its row has no document while there is no
+// object.
+type draft struct {
+	Row
+	// recorded tells that the record has the object; dirty that it must be
+	// written.
+	recorded, dirty bool
+}
+
+func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
+	o := &overlay{c: c, revision: revision, lastSeq: lastSeq, at: now(), newer: newer, drafts: make(map[Key]*draft)}
+	for _, r := range newer {
+		if r.Deleted {
+			r.Document = nil
+		}
+		o.drafts[r.Key] = &draft{Row: r, recorded: !r.Deleted}
+	}
+	return o
+}
+
+// draft finds the object's state. The committer alone writes to memory, so it
+// reads without the lock.
+func (o *overlay) draft(k Key) *draft {
+	if d, ok := o.drafts[k]; ok {
+		return d
+	}
+	d := &draft{Row: Row{Key: k}}
+	s := o.c.shelves[k.Module]
+	if e, ok := s.get(k); ok {
+		d.Seq, d.LastUpdated, d.recorded = e.seq, e.updated.time(), true
+		d.Document = unpackBlob(nil, s.packer.dicts, e.blob)
+	}
+	o.drafts[k] = d
+	return d
+}
+
+// apply merges one push.
+func (o *overlay) apply(p *push) (Applied, *ocpi.Error) {
+	d := o.draft(p.key)
+	a := Applied{Key: p.key, Revision: o.revision, Changed: true}
+	if p.Method == http.MethodDelete {
+		if d.Document == nil {
+			return Applied{}, p.unknown(objectDepth)
+		}
+		o.write(d, nil, 0)
+		return a, nil
+	}
+	m, refusal := p.merge(d.Document)
+	if refusal != nil {
+		return Applied{}, refusal
+	}
+	if n := len(m.document); n > o.c.cfg.MaxDocument {
+		return Applied{}, ocpi.Errorf(ocpi.InvalidParameters, "the %s would have %d bytes: the hub keeps at most %d",
+			shapes(p.Module)[0].name, n, o.c.cfg.MaxDocument)
+	}
+	a.Created, a.Changed = d.Document == nil, m.changed
+	if !bytes.Equal(d.Document, m.document) { // else the record has it already
+		o.write(d, m.document, m.updated)
+	}
+	return a, nil
+}
+
+func (o *overlay) write(d *draft, document []byte, updated instant) {
+	if document != nil && d.Document == nil {
+		o.lastSeq++
+		d.Seq = o.lastSeq
+	}
+	d.Document, d.Deleted = document, document == nil
+	if document != nil {
+		d.LastUpdated = updated.time()
+	}
+	d.ChangedAt, d.Revision = o.at, o.revision
+	if !d.dirty {
+		d.dirty = true
+		o.order = append(o.order, d)
+	}
+}
+
+// written are the rows for the record: one for each object that is not as it
+// was.
+func (o *overlay) written() []Row {
+	var rows []Row
+	for _, d := range o.order {
+		if d.recorded || !d.Deleted { // else it came and went in this batch
+			rows = append(rows, d.Row)
+		}
+	}
+	return rows
+}
+
+// publish brings rows into memory, in their order.
+func (c *Catalog) publish(batches ...[]Row) {
+	for _, rows := range batches {
+		blobs := c.shelves.pack(rows)
+		c.mu.Lock()
+		for i, r := range rows {
+			c.shelves.place(r, blobs[i])
+		}
+		c.mu.Unlock()
+	}
+	for _, s := range c.shelves {
+		if dict := s.newDictionary(); dict != nil {
+			c.mu.Lock()
+			s.packer.use(dict)
+			c.mu.Unlock()
+		}
+	}
+}
+
+// now has no monotonic part: that one stands still while a machine sleeps, and
+// others may have gone on.
+func now() time.Time { return time.Now().Round(0) }

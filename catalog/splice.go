@@ -1,0 +1,203 @@
+package catalog
+
+import (
+	"bytes"
+	"slices"
+
+	"busbar/ocpi"
+)
+
+// span is a range of a document.
+type span struct{ start, end int }
+
+// object is what is needed of an object in a document to write into it.
+type object struct {
+	// tail is the offset behind the last member, or behind the bracket when the
+	// object is empty.
+	tail  int
+	empty bool
+	// updated is the value of last_updated; zero when there is none.
+	updated span
+}
+
+// parent is an object with an array of children.
+type parent struct {
+	object
+	// array is the array's value and kind its first byte, 0 when it is absent;
+	// arrayTail is the offset behind its last element.
+	array     span
+	kind      byte
+	arrayTail int
+	children  int
+	// child is the element that was looked for; zero when it is not there.
+	child span
+}
+
+// splicer collects edits of a document. Every byte that no edit covers stays.
+type splicer struct {
+	doc   []byte
+	edits []edit
+	// broken tells that the document is no sound JSON: nothing that the hub
+	// wrote.
+	broken bool
+}
+
+type edit struct {
+	span
+	text []byte
+}
+
+func (s *splicer) replace(at span, text []byte) { s.edits = append(s.edits, edit{at, text}) }
+
+// insert appends a member to the object.
+func (s *splicer) insert(into *object, name string, value []byte) {
+	key := quote(name)
+	text := make([]byte, 0, len(key)+len(value)+2)
+	if !into.empty {
+		text = append(text, ',')
+	}
+	text = append(append(append(text, key...), ':'), value...)
+	into.empty = false
+	s.replace(span{into.tail, into.tail}, text)
+}
+
+// splice makes the edited document, in memory of its own.
+func (s *splicer) splice() []byte {
+	// Stable: what is inserted at one place stays in its order.
+	slices.SortStableFunc(s.edits, func(a, b edit) int { return a.start - b.start })
+	size := len(s.doc)
+	for _, e := range s.edits {
+		size += len(e.text) - (e.end - e.start)
+	}
+	out, done := make([]byte, 0, size), 0
+	for _, e := range s.edits {
+		out = append(append(out, s.doc[done:e.start]...), e.text...)
+		done = e.end
+	}
+	return append(out, s.doc[done:]...)
+}
+
+// survey looks in one pass where an object's last_updated stands, its array of
+// children, and the first child with the id.
+func (s *splicer) survey(within span, of, child shape, id string) (p parent) {
+	w := ocpi.Walk(s.doc, within.start)
+	w.Open('{')
+	p.tail, p.empty = w.At(), true
+	wanted := []byte(id)
+	for {
+		quoted, ok := w.Member()
+		if !ok {
+			s.broken = s.broken || !w.Good()
+			return p
+		}
+		name, start := ocpi.Unquote(quoted), w.At()
+		isArray := string(name) == of.children
+		if isArray {
+			p.kind = w.Next()
+		}
+		if isArray && p.kind == '[' {
+			p.surveyArray(&w, s.doc, child.id, wanted)
+		} else {
+			w.Value()
+		}
+		p.tail, p.empty = w.At(), false
+		switch {
+		case isArray:
+			p.array = span{start, p.tail}
+		case string(name) == "last_updated":
+			p.updated = span{start, p.tail}
+		}
+	}
+}
+
+func (p *parent) surveyArray(w *ocpi.Walker, doc []byte, idName string, wanted []byte) {
+	w.Open('[')
+	p.arrayTail = w.At()
+	for w.Element() {
+		start, found := w.At(), false
+		if p.child == (span{}) && w.Next() == '{' {
+			found = hasID(w, doc, idName, wanted)
+		} else {
+			w.Value()
+		}
+		p.arrayTail = w.At()
+		p.children++
+		if found {
+			p.child = span{start, p.arrayTail}
+		}
+	}
+}
+
+// hasID walks an object and tells whether it is the one with the id.
+func hasID(w *ocpi.Walker, doc []byte, idName string, wanted []byte) (found bool) {
+	w.Open('{')
+	for {
+		quoted, ok := w.Member()
+		if !ok {
+			return found
+		}
+		start, end := w.Value()
+		if string(ocpi.Unquote(quoted)) == idName {
+			id, ok := idText(doc[start:end])
+			found = ok && bytes.EqualFold(id, wanted)
+		}
+	}
+}
+
+// sameButTime tells whether two documents differ in nothing but last_updated,
+// theirs and those of the children that the hub merges, and the space between
+// their members.
+func sameButTime(a, b []byte, shapes []shape) bool {
+	room := make([]byte, 0, len(a)+len(b))
+	room = appendTimeless(room, a, shapes)
+	n := len(room)
+	room = appendTimeless(room, b, shapes)
+	return bytes.Equal(room[:n], room[n:])
+}
+
+func appendTimeless(out, doc []byte, shapes []shape) []byte {
+	w := ocpi.Walk(doc, 0)
+	if w.Next() != '{' {
+		return append(out, doc...)
+	}
+	return timelessObject(out, &w, doc, shapes)
+}
+
+func timelessObject(out []byte, w *ocpi.Walker, doc []byte, shapes []shape) []byte {
+	w.Open('{')
+	out = append(out, '{')
+	for {
+		quoted, ok := w.Member()
+		if !ok {
+			return append(out, '}')
+		}
+		name := ocpi.Unquote(quoted)
+		if string(name) == "last_updated" {
+			w.Value()
+			continue
+		}
+		out = append(append(out, quoted...), ':')
+		if len(shapes) > 1 && string(name) == shapes[0].children && w.Next() == '[' {
+			out = timelessArray(out, w, doc, shapes[1:])
+		} else {
+			start, end := w.Value()
+			out = append(out, doc[start:end]...)
+		}
+		out = append(out, ',')
+	}
+}
+
+func timelessArray(out []byte, w *ocpi.Walker, doc []byte, shapes []shape) []byte {
+	w.Open('[')
+	out = append(out, '[')
+	for w.Element() {
+		if w.Next() == '{' {
+			out = timelessObject(out, w, doc, shapes)
+		} else {
+			start, end := w.Value()
+			out = append(out, doc[start:end]...)
+		}
+		out = append(out, ',')
+	}
+	return append(out, ']')
+}

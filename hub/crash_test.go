@@ -1,0 +1,129 @@
+package hub_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"busbar/hub"
+	"busbar/hub/hubtest"
+	"busbar/ocpi"
+)
+
+// crashHub is the environment variable that makes this test binary a hub on the
+// data directory that it names.
+const crashHub = "BUSBAR_TEST_CRASH_HUB"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashHub); dir != "" {
+		if err := serveUntilKilled(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func serveUntilKilled(dir string) error {
+	party, err := ocpi.ParseParty("EUBUS")
+	if err != nil {
+		return err
+	}
+	h, err := hub.New(context.Background(), hub.Config{
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", PublicURL: "http://hub.test", Party: party, DataDir: dir,
+		AdminToken: "admin-token-of-the-test-hub", ForwardTimeout: 10 * time.Second, AllowPrivatePeers: true, MaxBody: 1 << 20,
+		AliveInterval: time.Hour, JournalRetention: time.Hour,
+	}, io.Discard)
+	if err != nil {
+		return err
+	}
+	if err := h.Start(context.Background()); err != nil {
+		return err
+	}
+	fmt.Println(h.Addr(), h.AdminAddr())
+	select {} // until it is killed
+}
+
+// startCrashHub runs a hub in a process of its own.
+func startCrashHub(t *testing.T, dir string) (*hubtest.Hub, *exec.Cmd) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), crashHub+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the hub did not start: %v", err)
+	}
+	listen, admin, _ := strings.Cut(strings.TrimSpace(line), " ")
+	return hubtest.Attach(t, "http://"+listen, "http://"+admin, "admin-token-of-the-test-hub"), cmd
+}
+
+// TestP4_WhatWasAcceptedSurvivesKill9 kills the hub's process while eight
+// connections push, and finds every push that was answered 1000.
+func TestP4_WhatWasAcceptedSurvivesKill9(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h, process := startCrashHub(t, dir)
+	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	var mu sync.Mutex
+	accepted := map[string]string{}
+	enough := make(chan struct{})
+	var pushing sync.WaitGroup
+	for worker := range 8 {
+		pushing.Go(func() {
+			for n := 0; ; n++ {
+				id := fmt.Sprintf("W%dN%d", worker, n)
+				resp, err := h.TrySend(hubtest.Request{
+					Method: "PUT", Path: "/ocpi/2.2.1/receiver/locations/NL/CPA/" + id, Token: cpo.TokenC, To: "EU/BUS",
+					Body: location(id, newYear, ""),
+				})
+				if err != nil || resp.OCPI() != 1000 {
+					return // the hub was killed
+				}
+				mu.Lock()
+				accepted["CPA/"+id] = resp.Body
+				if len(accepted) == 300 {
+					close(enough)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	<-enough
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	pushing.Wait()
+
+	second, _ := startCrashHub(t, dir)
+	msp.MoveTo(second)
+	kept := map[string]bool{}
+	for path := "/ocpi/2.2.1/sender/locations"; path != ""; {
+		got := getPage(t, msp, path, "EU/BUS")
+		for _, id := range got.ids {
+			kept[id] = true
+		}
+		path = got.next
+	}
+	for id := range accepted {
+		if !kept[id] {
+			t.Errorf("%s was accepted and is lost", id)
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package routing
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// saveEvery is how long a lesson waits for others to be written with.
+	saveEvery = 200 * time.Millisecond
+	// saveBatch is the most lessons in one write; so many do not wait.
+	saveBatch = 1000
+	// mostUnsaved bounds the lessons that wait while the record fails; more are
+	// kept in memory only.
+	mostUnsaved = 50_000
+	// saveTimeout bounds one write, saveAgain is the pause after one that failed.
+	saveTimeout = 10 * time.Second
+	saveAgain   = 2 * time.Second
+	// lastSave bounds what Run still writes at its end.
+	lastSave = 5 * time.Second
+	// forgetEvery is how often the record is cleaned up, mostLessons what is left
+	// in it: half a gigabyte.
+	forgetEvery = time.Hour
+	mostLessons = 5_000_000
+)
+
+// backlog are the lessons that are not in the record yet.
+type backlog struct {
+	mu      sync.Mutex
+	lessons map[unsaved]Lesson
+	lost    int
+	// some is told when the first one waits, many when a batch is full.
+	some, many chan struct{}
+}
+
+// unsaved tells lessons apart; of profiles only the latest is saved, so their
+// pair is left out.
+type unsaved struct {
+	key  LessonKey
+	pair Pair
+}
+
+func newBacklog() *backlog {
+	return &backlog{lessons: make(map[unsaved]Lesson), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
+}
+
+func unsavedAs(l *Lesson) unsaved {
+	if l.Kind == LessonProfile {
+		return unsaved{key: l.Key}
+	}
+	return unsaved{key: l.Key, pair: l.Pair}
+}
+
+func (b *backlog) add(l Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id := unsavedAs(&l)
+	if _, waits := b.lessons[id]; !waits && len(b.lessons) >= mostUnsaved {
+		b.lost++
+		return
+	}
+	b.lessons[id] = l
+	switch n := len(b.lessons); {
+	case n == 1:
+		tell(b.some)
+	case n >= saveBatch:
+		tell(b.many)
+	}
+}
+
+func tell(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// takeBack returns lessons that could not be saved, unless newer ones wait.
+func (b *backlog) takeBack(lessons []Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range lessons {
+		id := unsavedAs(&lessons[i])
+		if _, newer := b.lessons[id]; newer {
+			continue
+		}
+		if len(b.lessons) >= mostUnsaved {
+			b.lost++
+			continue
+		}
+		b.lessons[id] = lessons[i]
+	}
+}
+
+// batch takes up to saveBatch lessons out, those to be saved and those that
+// replace others. They are sorted, so that replicas that write the same ones do
+// not lock each other out.
+func (b *backlog) batch() (save, replace []Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, l := range b.lessons {
+		if len(save)+len(replace) == saveBatch {
+			break
+		}
+		delete(b.lessons, id)
+		if l.Kind == LessonProfile {
+			replace = append(replace, l)
+		} else {
+			save = append(save, l)
+		}
+	}
+	for _, lessons := range [...][]Lesson{save, replace} {
+		slices.SortFunc(lessons, func(a, b Lesson) int {
+			return cmp.Or(bytes.Compare(a.Key[:], b.Key[:]),
+				bytes.Compare(a.Pair.Owner[:], b.Pair.Owner[:]), bytes.Compare(a.Pair.With[:], b.Pair.With[:]))
+		})
+	}
+	return save, replace
+}
+
+// takeLost is how many lessons were lost since it was last asked.
+func (b *backlog) takeLost() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lost := b.lost
+	b.lost = 0
+	return lost
+}
+
+// Run writes lessons back and forgets old ones, until ctx ends; then it writes
+// what is left.
+func (x *Index) Run(ctx context.Context) {
+	if x.cfg.Store == nil {
+		<-ctx.Done()
+		return
+	}
+	forget := time.NewTicker(forgetEvery)
+	defer forget.Stop()
+	var failing bool
+	var due <-chan time.Time // nil while nothing waits
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSave)
+			defer cancel()
+			x.report(x.saveAll(last), &failing)
+			return
+		case now := <-forget.C:
+			x.forget(ctx, now)
+			continue
+		case <-x.backlog.some:
+			if due == nil {
+				due = time.After(saveEvery)
+			}
+			continue
+		case <-x.backlog.many:
+			if failing {
+				continue
+			}
+		case <-due:
+		}
+		due = nil
+		err := x.saveAll(ctx)
+		if ctx.Err() != nil {
+			continue // what was taken back is written above
+		}
+		if err != nil {
+			due = time.After(saveAgain)
+		}
+		x.report(err, &failing)
+	}
+}
+
+func (x *Index) forget(ctx context.Context, now time.Time) {
+	if _, err := x.cfg.Store.ForgetLessons(ctx, now, mostLessons); err != nil && ctx.Err() == nil {
+		x.cfg.Logger.Warn("forget what open routing learned", "error", err)
+	}
+}
+
+// report logs when the record begins to fail, and when it ends.
+func (x *Index) report(err error, failing *bool) {
+	switch {
+	case err != nil && !*failing:
+		x.cfg.Logger.Warn("write what open routing learned", "error", err)
+	case err == nil && *failing:
+		x.cfg.Logger.Info("what open routing learned is written again", "lost", x.backlog.takeLost())
+	}
+	*failing = err != nil
+}
+
+// saveAll writes batches until none is left. What fails is taken back.
+func (x *Index) saveAll(ctx context.Context) error {
+	for {
+		save, replace := x.backlog.batch()
+		if len(save)+len(replace) == 0 {
+			return nil
+		}
+		bounded, cancel := context.WithTimeout(ctx, saveTimeout)
+		err := x.save(bounded, save, replace)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (x *Index) save(ctx context.Context, save, replace []Lesson) error {
+	if len(save) > 0 {
+		if err := x.cfg.Store.SaveLessons(ctx, save); err != nil {
+			x.backlog.takeBack(save)
+			x.backlog.takeBack(replace)
+			return err
+		}
+	}
+	if len(replace) > 0 {
+		if err := x.cfg.Store.ReplaceLessons(ctx, replace); err != nil {
+			x.backlog.takeBack(replace)
+			return err
+		}
+	}
+	return nil
+}

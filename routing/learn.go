@@ -1,0 +1,159 @@
+package routing
+
+import (
+	"context"
+	"time"
+
+	"busbar/ocpi"
+)
+
+// Learn takes the lessons of a request that was carried out with success; answer
+// is the receiver's envelope. It is called for every routed message, so what is
+// known already costs little (M4).
+func (x *Index) Learn(req *ocpi.Request, answer []byte) {
+	if req.IsAuthorize() {
+		x.learn(LessonToken, Pair{Owner: req.To.Party}, authorizedUID(req.Path), tokenTypeOf(req.Query))
+		return
+	}
+	if req.Interface != ocpi.Receiver {
+		return
+	}
+	push := req.Method == "PUT" || req.Method == "PATCH"
+	switch {
+	case req.Module == ocpi.ModuleLocations && push:
+		x.learnOwner(LessonLocation, req, "")
+	case req.Module == ocpi.ModuleTariffs && push:
+		x.learnOwner(LessonTariff, req, "")
+	case req.Module == ocpi.ModuleTokens && push:
+		x.learnOwner(LessonToken, req, tokenTypeOf(req.Query))
+	case req.Module == ocpi.ModuleSessions && push:
+		x.learnSession(req)
+	case req.Module == ocpi.ModuleCDRs && req.Method == "POST":
+		x.learnIssuer(req)
+	case req.Module == ocpi.ModuleCommands && req.Method == "POST":
+		x.learnReservation(req, answer)
+	case req.Module == ocpi.ModuleChargingProfiles && req.Method == "PUT" && isAccepted(answer):
+		if id := unescaped(segment(req.Path, 0)); id != "" {
+			x.learn(LessonProfile, Pair{Owner: req.From.Party}, req.To.Party.String(), id)
+		}
+	}
+}
+
+// learnOwner takes who has the object that the URL names.
+func (x *Index) learnOwner(kind LessonKind, req *ocpi.Request, more string) {
+	if owner, id, ok := ownedObject(req.Path); ok {
+		x.learn(kind, Pair{Owner: owner}, id, more)
+	}
+}
+
+// learnSession takes whom a session was sent to and, once per session, whose
+// token it was.
+func (x *Index) learnSession(req *ocpi.Request) {
+	owner, id, ok := ownedObject(req.Path)
+	if ok && x.learn(LessonSession, Pair{Owner: owner, With: req.To.Party}, id, "") {
+		x.learnIssuer(req)
+	}
+}
+
+// learnIssuer takes that the receiver issued the driver's token: it did not
+// object. What a CPO says of somebody else's token, towards an SCSP for one, is
+// not taken.
+func (x *Index) learnIssuer(req *ocpi.Request) {
+	token := cdrTokenOf(req.Body)
+	if token.issuer.IsZero() || token.issuer == req.To.Party {
+		x.learn(LessonToken, Pair{Owner: req.To.Party}, token.uid, token.tokenType)
+	}
+}
+
+func (x *Index) learnReservation(req *ocpi.Request, answer []byte) {
+	if commandOf(req) == "RESERVE_NOW" && isAccepted(answer) {
+		if id := textMember(req.Body, "reservation_id"); id != "" {
+			x.learn(LessonReservation, Pair{Owner: req.To.Party}, req.From.Party.String(), id)
+		}
+	}
+}
+
+// isAccepted tells that a CommandResponse or ChargingProfileResponse is ACCEPTED
+// (2.2.1 mod_commands, mod_charging_profiles).
+func isAccepted(answer []byte) bool {
+	return textMember(member(answer, "data"), "result") == "ACCEPTED"
+}
+
+// learn takes one lesson; it tells whether that was new, or due for refreshing.
+func (x *Index) learn(kind LessonKind, pair Pair, first, second string) bool {
+	key, ok := lessonKey(kind, first, second)
+	if !ok {
+		return false
+	}
+	now := time.Now()
+	// Of profiles the latest counts, so even the same one again is a lesson.
+	latestCounts := kind == LessonProfile
+	expires := now.Add(lifetime(kind))
+	if !latestCounts && x.memory.isFresh(key, pair, expires) {
+		return false
+	}
+	lesson := Lesson{Key: key, Kind: kind, Pair: pair, ExpiresAt: expires.UTC().Truncate(time.Second)}
+	if x.memory.put(&lesson, latestCounts, now) {
+		x.backlog.add(lesson)
+	}
+	return true
+}
+
+const (
+	// fetchTimeout bounds how long a request waits for the record.
+	fetchTimeout = 500 * time.Millisecond
+	// fetchAgain is how long memory answers for a key before the record is asked
+	// whether another replica has learned more.
+	fetchAgain = 10 * time.Minute
+)
+
+// Fetch brings what the record knows of the request's keys into memory: another
+// replica may have learned it, or this one before it was started. It tells
+// whether it found any. req.From must be known.
+func (x *Index) Fetch(ctx context.Context, req *ocpi.Request) bool {
+	if x.cfg.Store == nil {
+		return false
+	}
+	key, refusal := readKey(req, req.From.Party)
+	if refusal != nil {
+		return false
+	}
+	now := time.Now()
+	since := now.Add(-fetchAgain)
+	if key.replaced {
+		since = now
+	}
+	keys := make([]LessonKey, 0, len(key.lessons))
+	for _, k := range key.lessons {
+		if !x.memory.askedSince(k, since) && !x.asked.recently(k, now) {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return false
+	}
+	bounded, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	lessons, err := x.cfg.Store.Lessons(bounded, keys, now)
+	if err != nil {
+		if ctx.Err() == nil && x.asked.failed(now) {
+			x.cfg.Logger.Warn("read what open routing learned", "error", err)
+		}
+		return false
+	}
+	x.fill(keys, lessons, now)
+	return len(lessons) > 0
+}
+
+func (x *Index) fill(keys []LessonKey, lessons []Lesson, now time.Time) {
+	for _, key := range keys {
+		var found []Lesson
+		for _, l := range lessons {
+			if l.Key == key {
+				found = append(found, l)
+			}
+		}
+		x.asked.note(key, now)
+		x.memory.fill(key, found, len(found) > 0 && found[0].Kind == LessonProfile, now)
+	}
+}

@@ -1,0 +1,81 @@
+package routing
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"busbar/ocpi"
+)
+
+// legMetrics counts what becomes of broadcasts.
+type legMetrics struct {
+	modules map[ocpi.ModuleID]*legCounters
+	lag     prometheus.Histogram
+}
+
+// legCounters are those of one module, bound once.
+type legCounters struct {
+	ended map[Outcome]prometheus.Counter
+}
+
+func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
+	legs := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "busbar_broadcast_legs_total",
+		Help: "Legs of broadcasts, and of ClientInfo pushes, that ended, by module and outcome.",
+	}, []string{"module", "outcome"})
+	m := &legMetrics{
+		modules: make(map[ocpi.ModuleID]*legCounters),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "busbar_broadcast_lag_seconds",
+			Help:    "Time from the acceptance of a broadcast until a receiver answered it, or the attempt failed.",
+			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}),
+	}
+	for _, module := range [...]ocpi.ModuleID{
+		ocpi.ModuleLocations, ocpi.ModuleTariffs, ocpi.ModuleTokens, ocpi.ModuleHubClientInfo, customModule,
+	} {
+		counters := &legCounters{ended: make(map[Outcome]prometheus.Counter)}
+		for _, outcome := range [...]Outcome{
+			OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeTimeout, OutcomeUnreachable, OutcomeBadAnswer,
+			OutcomeCancelled, OutcomeOffline, OutcomeOverflow, OutcomeSuperseded,
+		} {
+			counters.ended[outcome] = legs.WithLabelValues(string(module), string(outcome))
+		}
+		m.modules[module] = counters
+	}
+	queue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "busbar_broadcast_queue",
+		Help: "Legs of broadcasts that are queued or in flight.",
+	}, func() float64 { return float64(queued()) })
+	if reg != nil {
+		reg.MustRegister(legs, m.lag, queue)
+	}
+	return m
+}
+
+func (m *legMetrics) of(module ocpi.ModuleID) *legCounters {
+	if counters := m.modules[module]; counters != nil {
+		return counters
+	}
+	return m.modules[customModule]
+}
+
+// newUnchanged counts the accepted pushes that changed nothing.
+func newUnchanged(reg prometheus.Registerer) map[ocpi.ModuleID]unchangedCounters {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "busbar_broadcast_unchanged_total",
+		Help: "Accepted pushes that changed nothing of the stored object but last_updated, and whether they were suppressed.",
+	}, []string{"module", "suppressed"})
+	counters := make(map[ocpi.ModuleID]unchangedCounters)
+	for _, module := range [...]ocpi.ModuleID{ocpi.ModuleLocations, ocpi.ModuleTariffs} {
+		counters[module] = unchangedCounters{
+			sent:       vec.WithLabelValues(string(module), "false"),
+			suppressed: vec.WithLabelValues(string(module), "true"),
+		}
+	}
+	if reg != nil {
+		reg.MustRegister(vec)
+	}
+	return counters
+}
+
+type unchangedCounters struct{ sent, suppressed prometheus.Counter }

@@ -1,0 +1,157 @@
+package routing
+
+import (
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"busbar/ocpi"
+)
+
+// delivery is a broadcast on its way: what its legs share.
+type delivery struct {
+	*Broadcast
+	fanout   *Fanout
+	counters *legCounters
+	// announces is the role that a ClientInfo is of; empty for a broadcast.
+	announces ocpi.Role
+	// done is called when all legs have ended; nil for a ClientInfo, which no
+	// journal takes note of either.
+	done  func()
+	total int
+
+	left, ok, superseded atomic.Int32
+
+	mu     sync.Mutex
+	failed []FailedLeg
+
+	readBody sync.Once
+	members  map[string]present
+}
+
+// leg is one receiver of a delivery, while it waits and while it is sent.
+type leg struct {
+	of *delivery
+	to ocpi.PartyKey
+	// behind is the gate that the leg waits for or, for a ClientInfo, that waits
+	// for it.
+	behind *gate
+	// chain is set once the leg is in flight. next and previous link the legs that
+	// wait in a chain; next links those that ended together.
+	chain          *chain
+	next, previous *leg
+	// outcome is set when the leg ended without being sent.
+	outcome Outcome
+}
+
+func (c *chain) append(g *leg) {
+	if g.previous = c.last; c.last == nil {
+		c.first = g
+	} else {
+		c.last.next = g
+	}
+	c.last = g
+}
+
+func (c *chain) remove(g *leg) {
+	if g.previous == nil {
+		c.first = g.next
+	} else {
+		g.previous.next = g.next
+	}
+	if g.next == nil {
+		c.last = g.previous
+	} else {
+		g.next.previous = g.previous
+	}
+	g.next, g.previous = nil, nil
+}
+
+// end takes note of how one leg ended: with a reason, or well.
+func (d *delivery) end(o Outcome, failed *FailedLeg) {
+	d.counters.ended[o].Inc()
+	switch {
+	case failed != nil:
+		d.mu.Lock()
+		d.failed = append(d.failed, *failed)
+		d.mu.Unlock()
+	case o == OutcomeSuperseded:
+		d.superseded.Add(1)
+	default:
+		d.ok.Add(1)
+	}
+	f := d.fanout
+	d.release()
+	if f.waiting.Add(-1) == 0 {
+		select {
+		case f.empty <- struct{}{}:
+		default: // Stop looks at waiting again
+		}
+	}
+}
+
+// release settles the delivery when it was the last hold on it.
+func (d *delivery) release() {
+	if d.left.Add(-1) > 0 || d.done == nil {
+		return
+	}
+	legs := Legs{
+		Time: d.Accepted, Duration: time.Since(d.Accepted), CorrelationID: d.CorrelationID,
+		Method: d.Method, Module: d.Module, From: d.From,
+		Total: d.total, OK: int(d.ok.Load()), Superseded: int(d.superseded.Load()), Failed: d.failed,
+	}
+	for _, j := range d.fanout.cfg.Journals {
+		j.RecordLegs(&legs)
+	}
+	d.done()
+}
+
+// supersedes tells that the older delivery of the same object need not be sent
+// to a party that will get this one. Only the very same URL counts: a Location
+// that is PUT again may leave out an EVSE that was pushed between, and a
+// receiver keeps that.
+func (d *delivery) supersedes(older *delivery) bool {
+	if d.Path != older.Path || d.Query != older.Query || d.announces != older.announces {
+		return false
+	}
+	switch d.Method {
+	case "PUT": // the whole object; what a DELETE took away comes back new
+		return older.Method == "PUT" || older.Method == "PATCH"
+	case "PATCH": // 2.2.1 transport_and_format, PATCH: a field that is given replaces the old one
+		return older.Method == "PATCH" && d.covers(older)
+	case "DELETE":
+		return older.Method == "PUT" || older.Method == "PATCH" || older.Method == "DELETE"
+	}
+	return false
+}
+
+// covers tells that every member of the older body is in this one, too.
+func (d *delivery) covers(older *delivery) bool {
+	mine, theirs := d.fields(), older.fields()
+	if mine == nil || theirs == nil {
+		return false
+	}
+	for name := range theirs {
+		if _, ok := mine[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// fields are the names of the body's members; nil when it is no JSON object.
+// Nobody needs them until a patch waits behind another.
+func (d *delivery) fields() map[string]present {
+	d.readBody.Do(func() {
+		if json.Unmarshal(d.Body, &d.members) != nil {
+			d.members = nil
+		}
+	})
+	return d.members
+}
+
+// present is a member whose value does not matter.
+type present struct{}
+
+func (*present) UnmarshalJSON([]byte) error { return nil }

@@ -1,0 +1,182 @@
+package routing
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// memoryBound is the most lessons in memory, some 40 MB. What falls out is
+	// still in the record.
+	memoryBound = 500_000
+	// mostPairs bounds the parties of one key: with as many as that, nothing is
+	// led anywhere by it.
+	mostPairs = 64
+	// shelfParts keeps cores apart that learn at the same time.
+	shelfParts = 64
+)
+
+// shelf holds lessons in memory. Each part has two generations: when the young
+// one is full, it becomes the old one, and what was not touched meanwhile goes.
+type shelf struct {
+	parts [shelfParts]shelfPart
+	// full is the most lessons in one generation of a part.
+	full int
+}
+
+type shelfPart struct {
+	mu         sync.RWMutex
+	young, old map[LessonKey]memo
+	// held counts the lessons in young.
+	held int
+}
+
+// memo is what is held of a key.
+type memo struct {
+	lessons []held
+	// asked is when the record was last asked for the key, in Unix seconds.
+	asked uint32
+}
+
+type held struct {
+	pair Pair
+	// expires is in Unix seconds.
+	expires uint32
+}
+
+func newShelf(bound int) *shelf {
+	s := &shelf{full: max(bound/shelfParts/2, 1)}
+	for i := range s.parts {
+		s.parts[i].young = make(map[LessonKey]memo)
+	}
+	return s
+}
+
+func (s *shelf) part(key LessonKey) *shelfPart { return &s.parts[key[0]%shelfParts] }
+
+func seconds(t time.Time) uint32 { return uint32(t.Unix()) }
+
+// isFresh tells that the lesson is held and was taken less than refreshAfter
+// before one that would now expire at expires.
+func (s *shelf) isFresh(key LessonKey, pair Pair, expires time.Time) bool {
+	p := s.part(key)
+	least := seconds(expires.Add(-refreshAfter))
+	p.mu.RLock()
+	m, young := p.young[key]
+	if !young {
+		m = p.old[key]
+	}
+	at := slices.IndexFunc(m.lessons, func(h held) bool { return h.pair == pair })
+	fresh := at >= 0 && m.lessons[at].expires > least
+	p.mu.RUnlock()
+	if fresh && !young {
+		p.mu.Lock()
+		p.keep(key, p.memo(key), s.full) // what is in use stays
+		p.mu.Unlock()
+	}
+	return fresh
+}
+
+// put takes a lesson, unless its key has too many; alone drops all others of the
+// key.
+func (s *shelf) put(l *Lesson, alone bool, now time.Time) (taken bool) {
+	p := s.part(l.Key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memo(l.Key)
+	if alone {
+		m.lessons = nil
+	}
+	m.lessons, taken = with(m.lessons, held{l.Pair, seconds(l.ExpiresAt)}, now)
+	p.place(l.Key, m, s.full)
+	return taken
+}
+
+// fill takes what the record holds of a key. alone keeps only the latest.
+func (s *shelf) fill(key LessonKey, lessons []Lesson, alone bool, now time.Time) {
+	p := s.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memo(key)
+	for i := range lessons {
+		h := held{lessons[i].Pair, seconds(lessons[i].ExpiresAt)}
+		if alone && slices.ContainsFunc(m.lessons, func(other held) bool { return other.expires > h.expires }) {
+			continue
+		}
+		if alone {
+			m.lessons = nil
+		}
+		m.lessons, _ = with(m.lessons, h, now)
+	}
+	if len(m.lessons) == 0 {
+		return
+	}
+	m.asked = seconds(now)
+	p.place(key, m, s.full)
+}
+
+// with is a new list with a lesson added or prolonged, and without what expired.
+func with(lessons []held, add held, now time.Time) (_ []held, taken bool) {
+	kept := make([]held, 0, len(lessons)+1)
+	for _, h := range lessons {
+		switch {
+		case h.pair == add.pair:
+			add.expires = max(add.expires, h.expires)
+		case h.expires > seconds(now):
+			kept = append(kept, h)
+		}
+	}
+	if len(kept) == mostPairs {
+		return kept, false
+	}
+	return append(kept, add), true
+}
+
+// get is what is held of a key and has not expired.
+func (s *shelf) get(key LessonKey, now time.Time) []Pair {
+	p := s.part(key)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var pairs []Pair
+	for _, h := range p.memo(key).lessons {
+		if h.expires > seconds(now) {
+			pairs = append(pairs, h.pair)
+		}
+	}
+	return pairs
+}
+
+// askedSince tells that the record was asked for the key, and had something.
+func (s *shelf) askedSince(key LessonKey, since time.Time) bool {
+	p := s.part(key)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	m := p.memo(key)
+	return len(m.lessons) > 0 && m.asked > seconds(since)
+}
+
+func (p *shelfPart) memo(key LessonKey) memo {
+	if m, ok := p.young[key]; ok {
+		return m
+	}
+	return p.old[key]
+}
+
+// keep moves a memo to the young generation, if it is not there.
+func (p *shelfPart) keep(key LessonKey, m memo, full int) {
+	if _, young := p.young[key]; !young && len(m.lessons) > 0 {
+		p.place(key, m, full)
+	}
+}
+
+// place puts a memo into the young generation, and lets that grow old when it is
+// full.
+func (p *shelfPart) place(key LessonKey, m memo, full int) {
+	p.held += len(m.lessons) - len(p.young[key].lessons)
+	p.young[key] = m
+	delete(p.old, key)
+	if p.held >= full {
+		p.old, p.young, p.held = p.young, make(map[LessonKey]memo), 0
+	}
+}

@@ -1,0 +1,162 @@
+package sqldb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"busbar/catalog"
+)
+
+// Catalog is the record of what was broadcast. It implements catalog.Store.
+type Catalog struct{ db *DB }
+
+var _ catalog.Store = (*Catalog)(nil)
+
+// Catalog gives access to the catalog.
+func (db *DB) Catalog() *Catalog { return &Catalog{db: db} }
+
+// loadPage is how many objects Load reads by one statement. Pages keep Postgres
+// from sorting the whole table, documents included, once updates have scattered
+// the rows; and an each that fails does not have to wait for the rest.
+const loadPage = 10_000
+
+// Revision implements catalog.Store.
+func (s *Catalog) Revision(ctx context.Context) (int64, error) {
+	now, err := readClock(s.db.read.WithContext(ctx))
+	return now.Revision, fault("read the catalog revision", err)
+}
+
+// Load implements catalog.Store.
+func (s *Catalog) Load(ctx context.Context, each func(catalog.Row) error) (revision, lastSeq int64, err error) {
+	var now clock
+	err = s.db.snapshot(ctx, func(tx *gorm.DB) (err error) {
+		if now, err = readClock(tx); err != nil {
+			return err
+		}
+		var reader catalogReader
+		for after, n := int64(0), loadPage; n == loadPage; {
+			n, err = reader.read(tx.Raw("SELECT "+catalogColumns+" FROM catalog "+
+				"WHERE seq > ? AND NOT deleted ORDER BY seq LIMIT ?", after, loadPage), func(row catalog.Row) error {
+				after = row.Seq
+				return each(row)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, fault("load the catalog", err)
+	}
+	return now.Revision, now.LastSeq, nil
+}
+
+// Since implements catalog.Store.
+func (s *Catalog) Since(ctx context.Context, revision int64) (rows []catalog.Row, upTo int64, err error) {
+	err = s.db.snapshot(ctx, func(tx *gorm.DB) error {
+		now, err := readClock(tx)
+		if err != nil || now.Revision <= revision {
+			upTo = now.Revision
+			return err
+		}
+		rows, err = newerThan(tx, revision)
+		upTo = now.Revision
+		return err
+	})
+	if err != nil {
+		return nil, 0, fault("read what is new in the catalog", err)
+	}
+	return rows, upTo, nil
+}
+
+func newerThan(tx *gorm.DB, revision int64) (rows []catalog.Row, err error) {
+	var reader catalogReader
+	_, err = reader.read(tx.Raw("SELECT "+catalogColumns+" FROM catalog WHERE revision > ? ORDER BY revision, seq", revision),
+		func(row catalog.Row) error {
+			rows = append(rows, row)
+			return nil
+		})
+	return rows, err
+}
+
+// errNothing rolls a transaction back that has nothing to write.
+var errNothing = errors.New("nothing to write")
+
+// Commit implements catalog.Store. It is never tried again by itself. When
+// decide returns no rows, the revision is the one that newer leads up to.
+//
+// Of several rows with one key the last is written. Text that a database cannot
+// hold, which no JSON document contains, is replaced by U+FFFD: one peer's bytes
+// must not fail the batch of all others.
+func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []catalog.Row, revision, lastSeq int64) []catalog.Row) (revision int64, err error) {
+	err = s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := limitLocks(tx); err != nil {
+			return err
+		}
+		next, err := raiseClock(tx)
+		if err != nil {
+			return err
+		}
+		var newer []catalog.Row
+		if have < next.Revision-1 {
+			// The raised clock keeps other writers out, and what they committed
+			// before is visible: Postgres looks anew in each statement.
+			if newer, err = newerThan(tx, have); err != nil {
+				return err
+			}
+		}
+		revision = next.Revision
+		rows := decide(newer, next.Revision, next.LastSeq)
+		if len(rows) == 0 {
+			revision--
+			return errNothing
+		}
+		return write(tx, rows, next)
+	})
+	if err != nil && !errors.Is(err, errNothing) {
+		return 0, fault("write to the catalog", err)
+	}
+	return revision, nil
+}
+
+// ForgetDeleted implements catalog.Store.
+func (s *Catalog) ForgetDeleted(ctx context.Context, before time.Time) (int64, error) {
+	return forget(ctx, "forget deleted objects", s.db, func(tx *gorm.DB) *gorm.DB {
+		// A row that Commit is about to bring back is left alone.
+		old := tx.Model(&catalogRow{}).Select("key").Where("deleted AND changed_at < ?", before.UnixMicro()).
+			Limit(batch).Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"})
+		return tx.Where("key IN (?)", old).Delete(&catalogRow{})
+	})
+}
+
+// clock is the one row of catalog_clock.
+type clock struct{ Revision, LastSeq int64 }
+
+func readClock(tx *gorm.DB) (now clock, err error) {
+	err = tx.Raw("SELECT revision, last_seq FROM catalog_clock").Scan(&now).Error
+	return now, err
+}
+
+// raiseClock locks the row, so that catalog transactions are made one after the
+// other and become visible in the order of their revisions.
+func raiseClock(tx *gorm.DB) (next clock, err error) {
+	err = tx.Raw("UPDATE catalog_clock SET revision = revision + 1 WHERE id = 1 RETURNING revision, last_seq").Scan(&next).Error
+	return next, err
+}
+
+// forget deletes step by step, since a long transaction would hold up the one
+// writing connection of SQLite.
+func forget(ctx context.Context, what string, db *DB, step func(*gorm.DB) *gorm.DB) (int64, error) {
+	for sum := int64(0); ; {
+		result := step(db.write.WithContext(ctx))
+		sum += result.RowsAffected
+		if result.Error != nil || result.RowsAffected < batch {
+			return sum, fault(what, result.Error)
+		}
+	}
+}

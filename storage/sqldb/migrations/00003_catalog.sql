@@ -1,0 +1,34 @@
+-- +goose Up
+
+-- One row, like directory: its revision is raised first in every transaction
+-- that changes the catalog, which holds back all others until the commit.
+-- last_seq is the highest seq ever given.
+CREATE TABLE catalog_clock (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    revision BIGINT  NOT NULL,
+    last_seq BIGINT  NOT NULL
+);
+INSERT INTO catalog_clock (id, revision, last_seq) VALUES (1, 0, 0);
+
+-- The objects that were broadcast. id is whatever bytes stood in a URL, of any
+-- length, which neither text nor an index can hold in general; so it is BYTEA
+-- (SQLite keeps the bytes as they are whatever the type is called), and key is
+-- a hash of module, owner and id.
+--
+-- COMPRESSION lz4 needs Postgres 14. To SQLite it is a part of the type's name,
+-- which begins with TEXT and means that.
+CREATE TABLE catalog (
+    key          BYTEA   PRIMARY KEY,
+    module       TEXT    NOT NULL,
+    owner        TEXT    NOT NULL, -- country code and party id, like NLCPA
+    id           BYTEA   NOT NULL,
+    seq          BIGINT  NOT NULL,
+    revision     BIGINT  NOT NULL,
+    last_updated BIGINT,
+    changed_at   BIGINT,
+    deleted      BOOLEAN NOT NULL,
+    document     TEXT COMPRESSION lz4 NOT NULL -- empty when deleted
+);
+CREATE UNIQUE INDEX catalog_by_seq ON catalog (seq);
+CREATE INDEX catalog_by_revision ON catalog (revision);
+CREATE INDEX catalog_deleted ON catalog (changed_at) WHERE deleted;
