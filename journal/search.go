@@ -183,7 +183,8 @@ func (s *search) segment(segment *Segment) {
 			}
 			return true
 		}
-		if !s.match.line(line) || !s.within(lineTime(line)) {
+		// What does not begin with a time is of a later version.
+		if at, ok := lineTime(line); !ok || !s.within(at) || !s.match.line(line) {
 			return true
 		}
 		if m, err := readMessage(line); err == nil {
@@ -196,16 +197,16 @@ func (s *search) segment(segment *Segment) {
 	}
 }
 
-// lineTime reads the time of a message's line; 0 when that is written in another
-// way.
-func lineTime(line []byte) int64 {
-	digits, _, _ := bytes.Cut(bytes.TrimPrefix(line, []byte(timePrefix)), []byte{','})
-	n, _ := strconv.ParseInt(string(digits), 10, 64)
-	return n
+// lineTime reads the time of a message's line.
+func lineTime(line []byte) (nano int64, ok bool) {
+	rest, ok := bytes.CutPrefix(line, []byte(timePrefix))
+	digits, _, _ := bytes.Cut(rest, []byte{','})
+	nano, err := strconv.ParseInt(string(digits), 10, 64)
+	return nano, ok && err == nil
 }
 
 func (s *search) within(nano int64) bool {
-	return nano == 0 || nano <= s.before.nano && (s.since.IsZero() || nano >= s.since.UnixNano())
+	return nano <= s.before.nano && (s.since.IsZero() || nano >= s.since.UnixNano())
 }
 
 func (s *search) message(m *routing.Message) {
