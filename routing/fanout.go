@@ -43,3 +43,9 @@ func (f *Fanout) PushClientInfo(to *parties.Entry, info ocpi.ClientInfo) {}
 // Stop waits until all lanes are empty or ctx ends; then it cuts off what is
 // left.
 func (f *Fanout) Stop(ctx context.Context) {}
+
+// Queued is how many legs wait in all lanes.
+func (f *Fanout) Queued() int { return 0 }
+
+// Lanes are the platforms for which legs wait, and how many.
+func (f *Fanout) Lanes() map[parties.PlatformID]int { return nil }
