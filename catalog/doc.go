@@ -8,6 +8,12 @@
 // that replicas merge one after the other and never lose each other's changes.
 // Page lists objects in the order in which they first arrived.
 //
+// Apply's walk: push.go checks the push by itself (the sender's goroutine),
+// apply.go queues it, commit.go merges and commits a batch (the committer),
+// merge.go and splice.go write into documents. Memory is shelf.go, of chunk.go
+// by order and packer.go for the bytes; page.go reads it. run.go loads, and
+// follows other replicas.
+//
 // Documents are bytes. A patch is spliced into them; what the hub does not know
 // stays, numbers keep their form, keys their order.
 //

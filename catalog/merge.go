@@ -178,7 +178,7 @@ func (s *splicer) patch(within span, p *push) (changed bool) {
 		if !ok {
 			break
 		}
-		start, end := w.Value()
+		start, end := w.Skip()
 		target.tail, target.empty = end, false
 		i := p.find(ocpi.Unquote(quoted))
 		if i < 0 || seen[i] {

@@ -182,8 +182,8 @@ func TestE2_Refusals(t *testing.T) {
 	}{
 		{push: to("PUT", "LOC1", `[]`), status: 2001, text: "must be a JSON object"},
 		{push: to("PUT", "LOC1", ``), status: 2001, text: "must be a JSON object"},
-		{push: to("PUT", "LOC1", `{"a":}`), status: 2001, text: "not JSON"},
-		{push: to("PUT", "LOC1", `{} x`), status: 2001, text: "not JSON"},
+		{push: to("PUT", "LOC1", `{"a":}`), http: 400, status: 2001, text: "not JSON"},
+		{push: to("PUT", "LOC1", `{} x`), http: 400, status: 2001, text: "not JSON"},
 		{push: to("PUT", "LOC1", "{\"a\":\"\xff\"}"), status: 2001, text: "UTF-8"},
 		{push: to("PUT", "LOC1", `{"id":"LOC2"}`), status: 2001, text: `field id is "LOC2", but the URL says "LOC1"`},
 		{push: to("PUT", "LOC1", `{"id":1.5}`), status: 2001, text: "field id must be a string"},

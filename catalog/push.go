@@ -128,7 +128,7 @@ func (p *push) readBody() (tail int, refusal *ocpi.Error) {
 	r := reader{b: p.Body, shapes: shapes(p.Module)}
 	tail = r.object(&w, p.depth)
 	if !w.Done() {
-		return 0, ocpi.Errorf(ocpi.InvalidParameters, "the body is not JSON")
+		return 0, ocpi.HTTPErrorf(http.StatusBadRequest, ocpi.InvalidParameters, "the body is not JSON") // S1
 	}
 	if r.twice != "" {
 		return 0, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s stands twice in the %s", r.twice, r.in)

@@ -77,7 +77,7 @@ func (s *splicer) splice() []byte {
 	return append(out, s.doc[done:]...)
 }
 
-// survey looks in one pass where an object's last_updated stands, its array of
+// survey looks in one pass, over what the hub wrote itself, where an object's last_updated stands, its array of
 // children, and the first child with the id.
 func (s *splicer) survey(within span, of, child shape, id string) (p parent) {
 	w := ocpi.Walk(s.doc, within.start)
@@ -98,7 +98,7 @@ func (s *splicer) survey(within span, of, child shape, id string) (p parent) {
 		if isArray && p.kind == '[' {
 			p.surveyArray(&w, s.doc, child.id, wanted)
 		} else {
-			w.Value()
+			w.Skip()
 		}
 		p.tail, p.empty = w.At(), false
 		switch {
@@ -118,7 +118,7 @@ func (p *parent) surveyArray(w *ocpi.Walker, doc []byte, idName string, wanted [
 		if p.child == (span{}) && w.Next() == '{' {
 			found = hasID(w, doc, idName, wanted)
 		} else {
-			w.Value()
+			w.Skip()
 		}
 		p.arrayTail = w.At()
 		p.children++
@@ -129,17 +129,18 @@ func (p *parent) surveyArray(w *ocpi.Walker, doc []byte, idName string, wanted [
 }
 
 // hasID walks an object and tells whether it is the one with the id.
-func hasID(w *ocpi.Walker, doc []byte, idName string, wanted []byte) (found bool) {
+func hasID(w *ocpi.Walker, doc []byte, idName string, wanted []byte) bool {
 	w.Open('{')
 	for {
 		quoted, ok := w.Member()
 		if !ok {
-			return found
+			return false
 		}
-		start, end := w.Value()
+		start, end := w.Skip()
 		if string(ocpi.Unquote(quoted)) == idName {
 			id, ok := idText(doc[start:end])
-			found = ok && bytes.EqualFold(id, wanted)
+			w.Leave()
+			return ok && bytes.EqualFold(id, wanted)
 		}
 	}
 }

@@ -93,3 +93,33 @@ func TestUnquote(t *testing.T) {
 		}
 	}
 }
+
+// TestWalkerSkips compares Skip and Leave with Value on sound text.
+func TestWalkerSkips(t *testing.T) {
+	t.Parallel()
+	texts := append([]string{string(location(t)), `{"a\\":"]}\"","b":[{"c":[]}]}`, `["\\\"",{}]`}, jsonSeeds...)
+	for _, text := range texts {
+		for _, text := range []string{"[" + text + "]", ` [ {"a" : ` + text + `} , 1] `} {
+			b := []byte(text)
+			value, skip, leave := ocpi.Walk(b, 0), ocpi.Walk(b, 0), ocpi.Walk(b, 0)
+			start, end := value.Value()
+			if !json.Valid(b) {
+				skip.Skip() // must not panic
+				continue
+			}
+			if s, e := skip.Skip(); s != start || e != end || !skip.Done() {
+				t.Errorf("%s: skipped from %d to %d, want %d to %d", text, s, e, start, end)
+			}
+			if leave.Open('['); leave.Element() {
+				leave.Leave()
+			}
+			if leave.At() != end || !leave.Done() {
+				t.Errorf("%s: left at %d, want %d", text, leave.At(), end)
+			}
+		}
+	}
+	open := ocpi.Walk([]byte(`[{"a":"`), 0)
+	if open.Skip(); open.Good() {
+		t.Error("text that does not end is good")
+	}
+}
