@@ -257,6 +257,9 @@ func (h *Hub) ready(ctx context.Context) error {
 	if h.stopping.Load() {
 		return errors.New("the hub is stopping")
 	}
+	if !h.catalog.Loaded() {
+		return errors.New("the catalog is still loading")
+	}
 	return h.stores.Ready(ctx)
 }
 
