@@ -246,11 +246,7 @@ func (c *Catalog) publish(batches ...[]Row) {
 		c.mu.Unlock()
 	}
 	for _, s := range c.shelves {
-		if dict := s.newDictionary(); dict != nil {
-			c.mu.Lock()
-			s.packer.use(dict)
-			c.mu.Unlock()
-		}
+		s.learn(&c.mu)
 	}
 }
 

@@ -34,6 +34,7 @@ func (c *Catalog) AppendPage(buf []byte, q Query) ([]byte, Page, error) {
 			c.mu.RUnlock()
 			continue
 		}
+		f.everybody = f.everybody && len(f.allowed) == len(s.owners)
 		page := Page{Total: f.total(s)}
 		found, next := f.collect(s, q, room[:0])
 		dicts := s.packer.dicts
@@ -71,8 +72,10 @@ func appendDocuments(buf []byte, dicts []*s2.Dict, blobs [][]byte) []byte {
 // filter is what a query asks of objects, whatever the page.
 type filter struct {
 	// allowed tells of owners by number; none of the later ones are.
-	allowed  []bool
-	from, to instant // half-open
+	allowed []bool
+	// everybody tells that all are, and that there are no later ones.
+	everybody bool
+	from, to  instant // half-open
 }
 
 // boundOf rounds up, so that the comparison of whole microseconds is exact.
@@ -87,11 +90,12 @@ func boundOf(t time.Time, open int64) instant {
 // asks belongs to others.
 func newFilter(q Query, owners []ocpi.PartyKey) *filter {
 	f := &filter{
-		allowed: make([]bool, len(owners)),
-		from:    boundOf(q.From, math.MinInt64), to: boundOf(q.To, math.MaxInt64),
+		allowed: make([]bool, len(owners)), everybody: true,
+		from: boundOf(q.From, math.MinInt64), to: boundOf(q.To, math.MaxInt64),
 	}
 	for i, owner := range owners {
 		f.allowed[i] = q.Owners == nil || q.Owners(owner)
+		f.everybody = f.everybody && f.allowed[i]
 	}
 	return f
 }
@@ -123,6 +127,9 @@ func (f *filter) matching(c *chunk) (n int) {
 	case c.latest < f.from || c.earliest >= f.to:
 		return 0
 	case c.earliest >= f.from && c.latest < f.to:
+		if f.everybody {
+			return c.len()
+		}
 		for _, count := range c.counts {
 			if f.allows(count.owner) {
 				n += int(count.n)

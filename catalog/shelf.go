@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -184,13 +185,31 @@ func (s *shelf) ownersOf(id string) []ocpi.PartyKey {
 	return owners
 }
 
-// newDictionary makes one when it is due; nil when it is not.
-func (s *shelf) newDictionary() *s2.Dict {
+// learn makes a dictionary when it is due, and packs what is plain with it, so
+// that all pages cost the same. Readers are kept out by lock as briefly as can
+// be.
+func (s *shelf) learn(lock sync.Locker) {
 	if !s.packer.due(s.objects) {
-		return nil
+		return
 	}
 	s.packer.next = s.objects * dictGrowth
-	return makeDictionary(s.samples())
+	dict := makeDictionary(s.samples())
+	if dict == nil {
+		return
+	}
+	lock.Lock()
+	s.packer.use(dict)
+	lock.Unlock()
+	for _, c := range s.chunks {
+		for i, blob := range c.blobs {
+			if packed := packedOf(blob); packed[0] == plainForm {
+				blob = s.blob(string(blobID(blob)), packed[1:])
+				lock.Lock()
+				c.blobs[i] = blob
+				lock.Unlock()
+			}
+		}
+	}
 }
 
 // samples are documents at even distances.

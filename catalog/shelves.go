@@ -58,8 +58,6 @@ func (s shelves) fill(rows []Row) {
 		s.place(rows[i], blob)
 	}
 	for _, shelf := range s {
-		if dict := shelf.newDictionary(); dict != nil {
-			shelf.packer.use(dict)
-		}
+		shelf.learn(new(sync.Mutex))
 	}
 }

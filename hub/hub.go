@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 		return nil, err
 	}
 	h.recorder = journal.New(journal.Config{
-		Store: h.stores.Journal, Logger: h.logger, Metrics: registry, Retention: cfg.JournalRetention,
+		Store: h.stores.Journal, Logger: h.logger, Metrics: registry, Retention: cfg.JournalRetention, Hub: cfg.Party,
 	})
 	journals := append([]routing.Journal{h.recorder}, cfg.Journals...)
 	if !cfg.QuietMessages {
@@ -154,10 +154,11 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.freshAdminToken = fresh
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
-		Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
+		Fanout: h.fanout, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
 	})
 
 	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
+	h.admin.RegisterOnShutdown(adminServer.EndStreams)
 	return h, nil
 }
 

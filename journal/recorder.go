@@ -3,33 +3,177 @@ package journal
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/ocpi"
 	"busbar/routing"
 )
 
 // Recorder is the journal. It implements routing.Journal.
-type Recorder struct{ cfg Config }
+type Recorder struct {
+	cfg   Config
+	codec *codec
+	// full wakes the scribe when a batch is full, written the writer when there
+	// is a segment to store.
+	full, written chan struct{}
+	live          *live
+	pulse         *pulse
+
+	// mu guards what follows. Record holds it for one copy.
+	mu   sync.Mutex
+	open *batch
+	// sealed batches wait to become segments, in their order; waiting segments
+	// wait to be stored.
+	sealed  []*batch
+	waiting []Segment
+	// held is the size of the open and the sealed batches, in records.
+	held    int
+	dropped int64
+}
 
 // Config wires a Recorder.
 type Config struct {
-	Store     Store
-	Logger    *slog.Logger
-	Metrics   prometheus.Registerer
+	// Store keeps the segments. Nil keeps the newest in memory, and no more.
+	Store   Store
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+	// Retention is how long records are kept; zero is forever.
 	Retention time.Duration
+	// Hub is the hub's own party, to which broadcasts are addressed.
+	Hub ocpi.PartyKey
+}
+
+const (
+	// batchSize is how many records make a segment, batchAge how old the first
+	// of them may become before that.
+	batchSize = 1000
+	batchAge  = time.Second
+	// heldMost bounds the records that are not yet in a segment.
+	heldMost = 100 * batchSize
+)
+
+// batch collects records until it is a segment. What is in it never changes, so
+// that a copy of the slices can be read without the lock.
+type batch struct {
+	messages []routing.Message
+	legs     []routing.Legs
+	size     int
+}
+
+// newBatch has room for twice what the one before had: a quiet hub needs little.
+func newBatch(before int) *batch {
+	return &batch{messages: make([]routing.Message, 0, min(16+2*before, batchSize))}
 }
 
 // New makes a Recorder. Run writes what it takes note of.
-func New(cfg Config) *Recorder { return &Recorder{cfg: cfg} }
+func New(cfg Config) *Recorder {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Recorder{
+		cfg: cfg, codec: newCodec(cfg.Hub), full: make(chan struct{}, 1), written: make(chan struct{}, 1),
+		live: newLive(), pulse: newPulse(), open: newBatch(0),
+	}
+	r.register(cfg.Metrics)
+	return r
+}
 
-// Record implements routing.Journal.
-func (r *Recorder) Record(m *routing.Message) {}
+// Record implements routing.Journal. The strings of a message are copies that
+// the gateway made for this request, so that they need no other.
+func (r *Recorder) Record(m *routing.Message) {
+	r.mu.Lock()
+	if r.room(1) {
+		r.open.messages = append(r.open.messages, *m)
+		r.grow(1)
+	}
+	r.mu.Unlock()
+}
 
 // RecordLegs implements routing.Journal.
-func (r *Recorder) RecordLegs(l *routing.Legs) {}
+func (r *Recorder) RecordLegs(l *routing.Legs) {
+	kept := *l
+	kept.Failed = append([]routing.FailedLeg(nil), l.Failed...)
+	size := 1 + len(kept.Failed)
+	r.mu.Lock()
+	if r.room(size) {
+		r.open.legs = append(r.open.legs, kept)
+		r.grow(size)
+	}
+	r.mu.Unlock()
+}
+
+// room tells whether the buffer takes so many records; it counts them as
+// dropped when it does not.
+func (r *Recorder) room(size int) bool {
+	if r.held+size > heldMost {
+		r.dropped += int64(size)
+		return false
+	}
+	return true
+}
+
+// grow notes what was added to the open batch, and seals it when it is full.
+func (r *Recorder) grow(size int) {
+	r.held += size
+	r.open.size += size
+	if r.open.size >= batchSize {
+		r.seal()
+		notify(r.full)
+	}
+}
+
+func (r *Recorder) seal() {
+	r.sealed = append(r.sealed, r.open)
+	r.open = newBatch(len(r.open.messages))
+}
+
+// notify leaves a note that one is waiting.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
 
 // Run writes segments, and forgets what is older than the retention, until ctx
 // ends; then it writes what is left.
-func (r *Recorder) Run(ctx context.Context) { <-ctx.Done() }
+func (r *Recorder) Run(ctx context.Context) {
+	// The writer outlives the scribe, since it stores what that leaves.
+	scribed := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { defer close(scribed); r.scribe(ctx) })
+	running.Go(func() { r.write(scribed) })
+	if r.cfg.Store != nil && r.cfg.Retention > 0 {
+		running.Go(func() { r.forget(ctx) })
+	}
+	running.Wait()
+}
+
+const (
+	forgetEvery   = time.Hour
+	forgetTimeout = 5 * time.Minute
+)
+
+// forget drops segments that are older than the retention.
+func (r *Recorder) forget(ctx context.Context) {
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
+	for {
+		asking, cancel := context.WithTimeout(ctx, forgetTimeout)
+		n, err := r.cfg.Store.ForgetSegments(asking, time.Now().Add(-r.cfg.Retention))
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			r.cfg.Logger.Warn("forget old journal segments", "error", err)
+		} else if n > 0 {
+			r.cfg.Logger.Debug("old journal segments forgotten", "segments", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -2,6 +2,7 @@ package ocpi
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -46,7 +47,11 @@ func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
 // them. exact tells that the name is written as it should be.
 func FindMember(b []byte, name string) (found []Member) {
 	members(b, func(key []byte, start, end int) {
-		if strings.EqualFold(string(Unquote(key)), name) {
+		decoded := string(key[1 : len(key)-1])
+		if bytes.IndexByte(key, '\\') >= 0 && json.Unmarshal(key, &decoded) != nil {
+			return
+		}
+		if strings.EqualFold(decoded, name) {
 			found = append(found, Member{Start: start, End: end, Exact: string(key) == `"`+name+`"`})
 		}
 	})
@@ -63,19 +68,36 @@ type Member struct {
 // and the place of its value. It answers false, possibly after some calls, when
 // b is not one JSON object.
 func members(b []byte, visit func(key []byte, start, end int)) bool {
-	w := Walk(b, 0)
-	w.Open('{')
-	for {
-		key, ok := w.Member()
-		if !ok {
-			return w.Done()
-		}
-		start, end := w.Value()
-		if !w.Good() {
+	s := scanner{b: b}
+	s.space()
+	if !s.eat('{') {
+		return false
+	}
+	s.space()
+	for more := !s.eat('}'); more; {
+		s.space()
+		keyStart := s.i
+		if !s.string() {
 			return false
 		}
-		visit(key, start, end)
+		key := b[keyStart:s.i]
+		s.space()
+		if !s.eat(':') {
+			return false
+		}
+		s.space()
+		start := s.i
+		if !s.value() {
+			return false
+		}
+		visit(key, start, s.i)
+		s.space()
+		if more = s.eat(','); !more && !s.eat('}') {
+			return false
+		}
 	}
+	s.space()
+	return s.i == len(b)
 }
 
 func parseStatus(digits []byte) (StatusCode, bool) {

@@ -14,7 +14,10 @@ import (
 const (
 	// mostChecks are the platforms that are asked at once.
 	mostChecks = 8
-	// suspectPause is the least time between two checks of a platform.
+	// suspectPause is the least time between two checks of a platform. It
+	// doubles, up to an interval, with every time that the platform was lost
+	// since it last answered: one that calls, but cannot be called, would come
+	// and go for all others to hear.
 	suspectPause = 5 * time.Second
 	// finestTick is the least time between two looks at who is due.
 	finestTick = 10 * time.Millisecond
@@ -79,6 +82,8 @@ type pulse struct {
 	checked time.Time
 	// suspected tells that somebody could not reach it since.
 	suspected bool
+	// losses is how often it became OFFLINE since it last answered.
+	losses int
 	// phase is the platform's own fraction of an interval, in [0, 1).
 	phase float64
 }
@@ -89,7 +94,7 @@ type pulse struct {
 // what was overdue in the beginning is spread over a whole interval.
 func (p pulse) due(begin time.Time, interval time.Duration) time.Time {
 	if p.suspected {
-		return p.checked.Add(suspectPause)
+		return p.checked.Add(min(suspectPause<<min(p.losses, 20), max(interval, suspectPause)))
 	}
 	last := p.seen
 	if p.checked.After(last) {
@@ -122,17 +127,35 @@ type rounds struct {
 	// queue are the platforms that are due, the longest first.
 	queue   []PlatformID
 	running int
-	done    chan *watch
+	done    chan checked
 }
 
+// watch is what a replica remembers of a platform between checks.
 type watch struct {
 	checked            time.Time
 	suspected, waiting bool
+	losses             int
 }
+
+// checked is a check that ended.
+type checked struct {
+	*watch
+	outcome outcome
+}
+
+// outcome is what a check found out.
+type outcome int
+
+const (
+	nothingNew outcome = iota
+	spared
+	answered
+	lost
+)
 
 // watch checks platforms until ctx ends, and waits for the last checks.
 func (m *Monitor) watch(ctx context.Context) {
-	r := &rounds{Monitor: m, begin: time.Now(), watches: make(map[PlatformID]*watch), done: make(chan *watch)}
+	r := &rounds{Monitor: m, begin: time.Now(), watches: make(map[PlatformID]*watch), done: make(chan checked)}
 	tick := time.NewTicker(min(time.Second, max(m.cfg.Interval/20, finestTick)))
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -144,9 +167,17 @@ func (m *Monitor) watch(ctx context.Context) {
 			for id := range m.suspects.take() {
 				r.suspect(id, time.Now())
 			}
-		case w := <-r.done:
+		case c := <-r.done:
 			r.running--
-			w.waiting = false
+			c.waiting = false
+			switch c.outcome {
+			case spared:
+				c.checked = time.Time{} // due an interval after what was heard elsewhere
+			case answered:
+				c.losses = 0
+			case lost:
+				c.losses++
+			}
 		}
 		r.dispatch(ctx)
 	}
@@ -213,7 +244,9 @@ func (r *rounds) suspect(id PlatformID, now time.Time) {
 }
 
 func (r *rounds) pulse(e *Entry, w *watch) pulse {
-	p := pulse{seen: e.LastSeen(), checked: w.checked, suspected: w.suspected, phase: r.phase(e.Platform.ID)}
+	p := pulse{
+		seen: e.LastSeen(), checked: w.checked, suspected: w.suspected, losses: w.losses, phase: r.phase(e.Platform.ID),
+	}
 	if since := e.Platform.StatusSince; since.After(p.seen) {
 		p.seen = since
 	}
@@ -233,34 +266,35 @@ func (r *rounds) dispatch(ctx context.Context) {
 		suspected := w.suspected
 		w.checked, w.suspected = time.Now(), false
 		r.running++
-		go func() {
-			r.check(ctx, e, suspected)
-			r.done <- w
-		}()
+		go func() { r.done <- checked{w, r.check(ctx, e, suspected)} }()
 	}
 }
 
 // check asks one platform and keeps the outcome. One that is not suspected is
 // spared if it called another replica meanwhile.
-func (m *Monitor) check(ctx context.Context, e *Entry, suspected bool) {
+func (m *Monitor) check(ctx context.Context, e *Entry, suspected bool) outcome {
 	begin := time.Now()
 	if !suspected && m.heardElsewhere(ctx, e, begin) {
-		return
+		return spared
 	}
 	id, failure := e.Platform.ID, m.ask(ctx, &e.Platform)
-	var err error
-	switch {
-	case failure == nil:
+	if failure == nil {
 		e.wasSeen(time.Now())
 		if e.Platform.Status == ocpi.Offline {
-			err = m.cfg.Registrar.revive(ctx, id)
+			m.kept(ctx, id, m.cfg.Registrar.revive(ctx, id))
 		}
-	case ctx.Err() != nil || e.Platform.Status != ocpi.Connected || e.LastSeen().After(begin):
-		return // it says nothing, nothing new, or the platform itself said otherwise
-	default:
-		m.cfg.Logger.Info("platform does not answer its still-alive check", "platform", id, "error", failure)
-		err = m.cfg.Registrar.lose(ctx, &e.Platform, begin)
+		return answered
 	}
+	if ctx.Err() != nil || e.Platform.Status != ocpi.Connected || e.LastSeen().After(begin) {
+		return nothingNew // or the platform itself said otherwise
+	}
+	m.cfg.Logger.Info("platform does not answer its still-alive check", "platform", id, "error", failure)
+	m.kept(ctx, id, m.cfg.Registrar.lose(ctx, &e.Platform, begin))
+	return lost
+}
+
+// kept logs that the outcome of a check could not be kept. The next one will be.
+func (m *Monitor) kept(ctx context.Context, id PlatformID, err error) {
 	if err != nil && ctx.Err() == nil {
 		m.cfg.Logger.Warn("note the outcome of a still-alive check", "platform", id, "error", err)
 	}

@@ -216,24 +216,27 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 		return nil
 	}
 	var kept func(context.Context) error
-	_, err := run.p.keep.apply(ctx, catalog.Write{
-		Method: "PUT", Module: call.module, Owner: call.party, ID: o.id, Body: o.body,
-		Operator: operatorDetails(run.from, call.party, call.module), Received: run.now,
+	w := catalog.Write{
+		Method: "PUT", Module: call.module, Owner: call.party, ID: o.id, Body: o.body, Received: run.now,
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
 				kept = run.p.cfg.Broadcasts.Append(run.broadcast(call, o))
 			}
 		},
-	})
+	}
+	if call.module == ocpi.ModuleLocations {
+		w.Operator = operator(run.from, call.party) // U6
+	}
+	_, err := run.p.keep.apply(ctx, w)
 	if refusal, ok := ocpi.AsError(err); ok && refusal.Status/1000 == 2 {
 		run.skip(call, fmt.Errorf("%s: %w", o.id, err))
 		return nil
 	}
-	if err == nil && kept != nil {
-		err = kept(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	return wait(ctx, kept)
 }
 
 func (run *pulling) count(change func(*pullCount)) {
@@ -265,23 +268,9 @@ func lastUpdated(object []byte) (time.Time, bool) {
 	return t, err == nil
 }
 
-// operatorDetails is who operates the party's Locations, for those that do not say it
-// (U6).
-func operatorDetails(e *parties.Entry, party ocpi.PartyKey, m ocpi.ModuleID) []byte {
-	if m != ocpi.ModuleLocations {
-		return nil
-	}
-	for i := range e.Platform.Roles {
-		if r := &e.Platform.Roles[i]; r.Party == party && r.Role == ocpi.RoleCPO {
-			return r.BusinessDetails
-		}
-	}
-	return nil
-}
-
 func (run *pulling) broadcast(call *listCall, o *pulledObject) *Broadcast {
 	return &Broadcast{
-		Object: string(call.module) + "/" + call.party.String() + "/" + o.key.ID,
+		Object: objectName(call.module, call.party, o.id),
 		Owner:  call.party, From: call.party, Platform: run.from.Platform.ID, Accepted: time.Now(),
 		CorrelationID: run.correlationID, Method: "PUT", Version: run.from.Platform.Version, Module: call.module,
 		Path: "/" + call.party.CountryCode() + "/" + call.party.PartyID() + "/" + url.PathEscape(o.id),

@@ -6,6 +6,8 @@
 //	redis://, rediss://             storage/rediscache
 //	no Redis                        news stay in this process
 //
+// Broadcasts on their way stay in the process in any case.
+//
 // Open returns Stores, whose fields are the interfaces that the packages above
 // declare: they do not see which database answers.
 //

@@ -2,9 +2,13 @@ package storage_test
 
 import (
 	"context"
+	"fmt"
+	"net/url"
+	"strings"
 	"testing"
 
 	"busbar/parties"
+	"busbar/routing"
 	"busbar/storage/storagetest"
 )
 
@@ -70,6 +74,43 @@ func TestAWatcherThatFellBehindIsToldToReadEverything(t *testing.T) {
 	for i := 3; i < len(heard); i++ {
 		if heard[i].Revision != heard[i-1].Revision+1 {
 			t.Fatalf("heard %d after %d", heard[i].Revision, heard[i-1].Revision)
+		}
+	}
+}
+
+func TestBroadcastsWithinAProcessMeetTheContract(t *testing.T) {
+	t.Parallel()
+	storagetest.TestBroadcasts(t, func(t *testing.T) routing.BroadcastLog {
+		return open(t, settings(t)).Broadcasts
+	})
+}
+
+func TestCursorsStandInAURLAndOpenOnlyInTheirContext(t *testing.T) {
+	t.Parallel()
+	cursors := open(t, settings(t)).Cursors
+	texts := []string{"", "after=1", "ä\x00\xff", strings.Repeat("long", 1000)}
+	for i := range 50 { // of so many some would hold a + or a /
+		texts = append(texts, fmt.Sprint("text", i))
+	}
+	for _, text := range texts {
+		sealed, err := cursors.Seal(text, "sessions/NLEMS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if url.QueryEscape(sealed) != sealed || text != "" && strings.Contains(sealed, text) {
+			t.Errorf("Seal(%q) = %q", text, sealed)
+		}
+		if opened, err := cursors.Open(sealed, "sessions/NLEMS"); err != nil || opened != text {
+			t.Errorf("Open = %q, %v, want %q", opened, err, text)
+		}
+		for what, wrong := range map[string][2]string{
+			"another context": {sealed, "sessions/NLEMT"},
+			"a changed text":  {sealed[:20] + "x" + sealed[20:], "sessions/NLEMS"},
+			"no base64":       {"%", "sessions/NLEMS"},
+		} {
+			if opened, err := cursors.Open(wrong[0], wrong[1]); err == nil {
+				t.Errorf("%s: Open = %q", what, opened)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"busbar/parties"
+	"busbar/routing"
 	"busbar/storage"
 	"busbar/storage/storagetest"
 )
@@ -70,6 +72,7 @@ func TestEverySchemeOpensItsStores(t *testing.T) {
 			if _, err := stores.Callbacks.Callback(t.Context(), callback.ID, callback.CreatedAt); err != nil {
 				t.Error(err)
 			}
+			wantEveryStore(t, stores)
 			revision, err := stores.Platforms.Create(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
@@ -82,6 +85,30 @@ func TestEverySchemeOpensItsStores(t *testing.T) {
 				t.Errorf("the cache has a copy: %v, %v, want %v", ok, err, want)
 			}
 		})
+	}
+}
+
+// wantEveryStore asks each for what an empty one says.
+func wantEveryStore(t *testing.T, stores *storage.Stores) {
+	t.Helper()
+	if revision, err := stores.Catalog.Revision(t.Context()); revision != 0 || err != nil {
+		t.Errorf("Catalog: revision %d, %v", revision, err)
+	}
+	if n, err := stores.Lessons.ForgetLessons(t.Context(), time.Now(), 0); n != 0 || err != nil {
+		t.Errorf("Lessons: %d, %v", n, err)
+	}
+	if list, err := stores.Journal.Segments(t.Context(), time.Time{}, time.Time{}, "", 1); len(list) != 0 || err != nil {
+		t.Errorf("Journal: %v, %v", list, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	stores.Broadcasts.Run(ended, func(b *routing.Broadcast, done func()) { t.Errorf("Broadcasts: %+v", b); done() })
+	sealed, err := stores.Cursors.Seal("text", "list")
+	if err != nil {
+		t.Errorf("Cursors: %v", err)
+	}
+	if text, err := stores.Cursors.Open(sealed, "list"); text != "text" || err != nil {
+		t.Errorf("Cursors: %q, %v", text, err)
 	}
 }
 

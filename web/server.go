@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,6 +17,7 @@ import (
 
 	"busbar/catalog"
 	"busbar/journal"
+	"busbar/ocpi"
 	"busbar/parties"
 	"busbar/routing"
 )
@@ -24,6 +26,11 @@ import (
 type Server struct {
 	cfg    Config
 	engine *gin.Engine
+	// explainer is the router's Explain.
+	explainer func(context.Context, *ocpi.Request) routing.Explanation
+	// streamsEnd is closed by endStreams.
+	streamsEnd chan struct{}
+	endStreams func()
 }
 
 // Config wires a Server; every field is needed.
@@ -33,6 +40,7 @@ type Config struct {
 	Router    *routing.Router
 	Catalog   *catalog.Catalog
 	Journal   *journal.Recorder
+	Fanout    *routing.Fanout
 	Metrics   prometheus.Gatherer
 	Logger    *slog.Logger
 	// AdminToken is the SHA-256 of the bearer token.
@@ -50,7 +58,8 @@ func New(cfg Config) *Server {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.UseRawPath = true
-	s := &Server{cfg: cfg, engine: engine}
+	s := &Server{cfg: cfg, engine: engine, explainer: cfg.Router.Explain, streamsEnd: make(chan struct{})}
+	s.endStreams = sync.OnceFunc(func() { close(s.streamsEnd) })
 	engine.Use(s.recoverPanic)
 	engine.GET("/healthz", s.healthz)
 	engine.GET("/readyz", s.readyz)
@@ -72,6 +81,15 @@ func New(cfg Config) *Server {
 	api.POST("/platforms/:id/rotate", s.change(cfg.Registrar.Rotate))
 	api.POST("/platforms/:id/suspend", s.change(cfg.Registrar.Suspend))
 	api.POST("/platforms/:id/resume", s.change(cfg.Registrar.Resume))
+	api.GET("/messages", s.listMessages)
+	api.GET("/messages/stream", s.streamMessages)
+	api.GET("/messages/:correlation_id", s.showMessage)
+	api.POST("/explain", s.explain)
+	api.GET("/agreements", s.listAgreements)
+	api.PUT("/agreements", s.putAgreement)
+	api.DELETE("/agreements", s.deleteAgreement)
+	api.GET("/catalog/locations", s.showCatalog)
+	api.GET("/overview", s.overview)
 	return s
 }
 

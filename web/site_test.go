@@ -21,9 +21,12 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/catalog"
+	"busbar/journal"
 	"busbar/ocpi"
 	"busbar/ocpi/peer"
 	"busbar/parties"
+	"busbar/routing"
 	"busbar/storage"
 	"busbar/web"
 )
@@ -45,6 +48,7 @@ type site struct {
 	stores    *storage.Stores
 	directory *parties.Directory
 	registrar *parties.Registrar
+	journal   *journal.Recorder
 	logs      *buffer
 
 	mu      sync.Mutex
@@ -89,15 +93,29 @@ func newSite(t *testing.T) *site {
 		Hub:    parties.Identity{Party: hub, Name: "Test hub", PublicURL: "https://hub.example.com"},
 		Logger: logger, Metrics: registry,
 	})
+	s.journal = journal.New(journal.Config{Store: s.stores.Journal, Logger: logger, Hub: hub})
+	s.runJournal()
 	s.server = web.New(web.Config{
-		Directory: s.directory, Registrar: s.registrar, Metrics: registry, Logger: logger,
+		Directory: s.directory, Registrar: s.registrar, Metrics: registry, Logger: logger, Journal: s.journal,
+		Router:     routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
+		Catalog:    catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
+		Fanout:     routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
 		AdminToken: sha256.Sum256([]byte(adminToken)), Ready: s.readiness,
 	})
 	listener := httptest.NewServer(s.server.Handler())
 	t.Cleanup(listener.Close)
+	t.Cleanup(s.server.EndStreams)
 	s.url = listener.URL
 	t.Cleanup(s.lookForSecrets)
 	return s
+}
+
+// runJournal lasts until the test ends.
+func (s *site) runJournal() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.journal.Run(ctx) }()
+	s.t.Cleanup(func() { cancel(); <-ended })
 }
 
 func (s *site) readiness(context.Context) error {

@@ -22,7 +22,7 @@ func (db *DB) Catalog() *Catalog { return &Catalog{db: db} }
 // loadPage is how many objects Load reads by one statement. Pages keep Postgres
 // from sorting the whole table, documents included, once updates have scattered
 // the rows; and an each that fails does not have to wait for the rest.
-const loadPage = 10_000
+const loadPage = 2000
 
 // Revision implements catalog.Store.
 func (s *Catalog) Revision(ctx context.Context) (int64, error) {

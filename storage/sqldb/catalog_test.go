@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"busbar/catalog"
+	"busbar/journal"
+	"busbar/routing"
 	"busbar/storage/storagetest"
 )
 
@@ -20,5 +22,37 @@ func TestCatalogOnPostgresMeetsTheContract(t *testing.T) {
 	storagetest.TestCatalog(t, func(t *testing.T) (a, b catalog.Store) {
 		d := onPostgres(t)
 		return opened(t, d).Catalog(), opened(t, d).Catalog()
+	})
+}
+
+func TestLessonsOnSQLiteMeetTheContract(t *testing.T) {
+	t.Parallel()
+	storagetest.TestLessons(t, func(t *testing.T) (a, b routing.LessonStore) {
+		db := opened(t, onSQLite(t))
+		return db.Lessons(), db.Lessons()
+	})
+}
+
+func TestLessonsOnPostgresMeetTheContract(t *testing.T) {
+	t.Parallel()
+	storagetest.TestLessons(t, func(t *testing.T) (a, b routing.LessonStore) {
+		d := onPostgres(t)
+		return opened(t, d).Lessons(), opened(t, d).Lessons()
+	})
+}
+
+func TestSegmentsOnSQLiteMeetTheContract(t *testing.T) {
+	t.Parallel()
+	storagetest.TestSegments(t, func(t *testing.T) (a, b journal.Store) {
+		db := opened(t, onSQLite(t))
+		return db.Segments(), db.Segments()
+	})
+}
+
+func TestSegmentsOnPostgresMeetTheContract(t *testing.T) {
+	t.Parallel()
+	storagetest.TestSegments(t, func(t *testing.T) (a, b journal.Store) {
+		d := onPostgres(t)
+		return opened(t, d).Segments(), opened(t, d).Segments()
 	})
 }

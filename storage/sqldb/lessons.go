@@ -104,7 +104,7 @@ func (s *Lessons) ForgetLessons(ctx context.Context, now time.Time, most int) (i
 // forgetSome deletes a limited number of lessons that expired; when there are
 // none, of those beyond most.
 func forgetSome(tx *gorm.DB, now time.Time, most int) (int64, error) {
-	const step = 10_000
+	const step = 2000
 	n, err := deleteFirst(tx, "WHERE expires_at <= ?", now.UnixMicro(), step)
 	if n > 0 || err != nil {
 		return n, err

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,14 @@ func Diff(want, got parties.Platform) string {
 func diffAll(want, got []parties.Platform) string {
 	sorted := cmpopts.SortSlices(func(a, b parties.Platform) bool { return a.ID < b.ID })
 	return cmp.Diff(want, got, append(equalities(), sorted)...)
+}
+
+// diff tells how two values differ, large ones too: cmp takes its time.
+func diff(want, got any) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got, equalities()...)
 }
 
 func equalities() []cmp.Option {

@@ -1,0 +1,140 @@
+package catalog_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"busbar/catalog"
+)
+
+// record is a Store in memory that can fail. Several catalogs may share it, as
+// replicas do.
+type record struct {
+	mu                sync.Mutex
+	rows              map[catalog.Key]catalog.Row
+	written           []catalog.Key // one for each write, in order
+	revision, lastSeq int64
+	commits, loads    int
+	forgotten         time.Time
+
+	// fail is what every call answers; failAfter is what Commit answers after it
+	// committed.
+	fail, failAfter error
+	// gate, when it is not nil, holds every Commit until it can receive.
+	gate chan struct{}
+	// hangs tells that Revision answers only when its caller gives up.
+	hangs bool
+}
+
+var errDown = errors.New("the record is down")
+
+func newRecord() *record { return &record{rows: make(map[catalog.Key]catalog.Row)} }
+
+func (r *record) set(change func(*record)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
+}
+
+func (r *record) Revision(ctx context.Context) (int64, error) {
+	r.mu.Lock()
+	if r.hangs {
+		r.mu.Unlock()
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	defer r.mu.Unlock()
+	return r.revision, r.fail
+}
+
+func (r *record) since(revision int64) (rows []catalog.Row) {
+	seen := make(map[catalog.Key]bool)
+	for _, k := range slices.Backward(r.written) {
+		row := r.rows[k]
+		if row.Revision <= revision && !seen[k] {
+			break
+		}
+		if !seen[k] {
+			seen[k] = true
+			row.Document = slices.Clone(row.Document)
+			rows = append(rows, row)
+		}
+	}
+	slices.Reverse(rows)
+	return rows
+}
+
+func (r *record) Load(_ context.Context, each func(catalog.Row) error) (int64, int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loads++
+	rows := slices.SortedFunc(maps.Values(r.rows), func(a, b catalog.Row) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, row := range rows {
+		if row.Deleted {
+			continue
+		}
+		row.Document = slices.Clone(row.Document)
+		if err := each(row); err != nil {
+			return 0, 0, err
+		}
+	}
+	return r.revision, r.lastSeq, r.fail
+}
+
+func (r *record) Since(_ context.Context, revision int64) ([]catalog.Row, int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.since(revision), r.revision, r.fail
+}
+
+func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {
+	r.mu.Lock()
+	gate := r.gate
+	r.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fail != nil {
+		return 0, r.fail
+	}
+	rows := decide(r.since(have), r.revision+1, r.lastSeq)
+	if len(rows) == 0 {
+		return r.revision, nil
+	}
+	r.revision++
+	r.commits++
+	for _, row := range rows {
+		if old, ok := r.rows[row.Key]; ok && old.Revision == r.revision {
+			panic("an object was written twice in one commit")
+		}
+		row.Revision = r.revision
+		r.rows[row.Key] = row
+		r.written = append(r.written, row.Key)
+		r.lastSeq = max(r.lastSeq, row.Seq)
+	}
+	return r.revision, r.failAfter
+}
+
+func (r *record) ForgetDeleted(_ context.Context, before time.Time) (n int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgotten = before
+	for k, row := range r.rows {
+		if row.Deleted && row.ChangedAt.Before(before) {
+			delete(r.rows, k)
+			n++
+		}
+	}
+	return n, r.fail
+}

@@ -1,0 +1,267 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"busbar/routing"
+)
+
+const (
+	limitDefault, limitMost = 100, 1000
+	// segmentsAtOnce are read from the store together. A search ends after
+	// segmentsMost, or searchFor.
+	segmentsAtOnce, segmentsMost = 50, 2000
+	searchFor                    = 2 * time.Second
+	// legsLag is how much later than its message a broadcast may have been
+	// accepted: legs carry that time.
+	legsLag = 2 * time.Second
+)
+
+// Search returns the messages that the query picks, the newest first. A message
+// that is taken note of later than a newer one, because it took long, moves
+// nothing. It fails with ErrCursor, or when the store does.
+func (r *Recorder) Search(ctx context.Context, q Query) (Page, error) {
+	limit := q.Limit
+	if limit == 0 {
+		limit = limitDefault
+	}
+	limit = min(limit, limitMost)
+	before, err := readCursor(q.Cursor)
+	if err != nil {
+		return Page{}, err
+	}
+	if end := (place{q.Until.UnixNano(), 0}); !q.Until.IsZero() && end.compare(before) < 0 {
+		before = end
+	}
+	s := &search{Recorder: r, match: newMatcher(q.Filter), before: before, since: q.Since}
+	s.memory()
+	deadline := time.Now().Add(searchFor)
+	err = s.store(ctx, func() bool {
+		return s.final() >= limit+1 || (s.scanned >= segmentsMost || time.Now().After(deadline)) && s.advanced()
+	})
+	if err != nil {
+		return Page{}, err
+	}
+	return s.page(limit), nil
+}
+
+// Message returns all messages with the correlation id, the oldest first, with
+// the legs of broadcasts: a message, and what came back later under its id. None
+// is no error. It looks from the newest back, and after a find a little further;
+// times between which they lie, when they are known, spare it the way.
+func (r *Recorder) Message(ctx context.Context, correlationID string, since, until time.Time) ([]Item, error) {
+	const further, most = 10 * time.Minute, 15 * time.Second
+	end := place{math.MaxInt64, math.MaxUint64}
+	if !until.IsZero() {
+		end = place{until.UnixNano(), 0}
+	}
+	s := &search{Recorder: r, match: newMatcher(Filter{CorrelationID: correlationID}), before: end, since: since}
+	s.memory()
+	deadline := time.Now().Add(most)
+	err := s.store(ctx, func() bool {
+		oldest := int64(math.MaxInt64)
+		for _, h := range s.hits {
+			oldest = min(oldest, h.place.nano)
+		}
+		found := len(s.hits) > 0 && s.frontier < oldest-int64(further)
+		return found || len(s.hits) >= limitMost || time.Now().After(deadline)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.frontier = math.MinInt64
+	items := s.page(limitMost).Items
+	slices.Reverse(items)
+	return items, nil
+}
+
+// search reads segments from the newest back. Everything in a segment is older
+// than its ID, so what is newer than the ID that was read last is final: no
+// other segment holds anything newer.
+type search struct {
+	*Recorder
+	match  matcher
+	before place
+	since  time.Time
+
+	hits []hit
+	legs map[string][]routing.Legs
+	// frontier is the time, in nanoseconds, behind which all was read.
+	frontier int64
+	scanned  int
+	// more tells that segments were left.
+	more bool
+}
+
+type hit struct {
+	place   place
+	message routing.Message
+}
+
+// memory searches what is not yet in the store.
+func (s *search) memory() {
+	s.frontier = math.MaxInt64
+	s.legs = make(map[string][]routing.Legs)
+	u := s.unstored()
+	for _, b := range u.batches {
+		for i := range b.messages {
+			s.message(&b.messages[i])
+		}
+		for i := range b.legs {
+			s.leg(&b.legs[i])
+		}
+	}
+	for i := range u.segments {
+		s.segment(&u.segments[i])
+	}
+}
+
+// store searches the store until enough is true or there is no more.
+func (s *search) store(ctx context.Context, enough func() bool) error {
+	if s.cfg.Store == nil {
+		s.frontier = math.MinInt64
+		return nil
+	}
+	var until time.Time
+	if s.before.nano < math.MaxInt64-int64(legsLag) {
+		until = time.Unix(0, s.before.nano+1).Add(legsLag)
+	}
+	for before := ""; ; {
+		segments, err := s.cfg.Store.Segments(ctx, s.since, until, before, segmentsAtOnce)
+		if err != nil {
+			return fmt.Errorf("search the journal: %w", err)
+		}
+		for i := range segments {
+			s.segment(&segments[i])
+			s.scanned++
+			before, s.frontier = segments[i].ID, segments[i].sealedAt().UnixNano()
+			if enough() {
+				s.more = i < len(segments)-1 || len(segments) == segmentsAtOnce
+				break
+			}
+		}
+		if s.more || len(segments) < segmentsAtOnce {
+			break
+		}
+	}
+	if !s.more {
+		s.frontier = math.MinInt64
+	}
+	return nil
+}
+
+// final counts the hits that no segment can come before, as far as that matters.
+func (s *search) final() int {
+	n := 0
+	for i := range s.hits {
+		if s.hits[i].place.nano > s.frontier {
+			n++
+		}
+	}
+	return n
+}
+
+// advanced tells that a search that ends here got further than where it began.
+func (s *search) advanced() bool { return s.frontier < s.before.nano }
+
+// segment searches one segment. One that cannot be read is passed by: it must
+// not hide all others.
+func (s *search) segment(segment *Segment) {
+	if !s.match.segment(segment) {
+		return
+	}
+	err := s.codec.open(*segment, func(line []byte) bool {
+		if bytes.HasPrefix(line, []byte(legsPrefix)) {
+			if l, err := readLegs(line); err == nil {
+				s.leg(&l)
+			}
+			return true
+		}
+		// What does not begin with a time is of a later version.
+		if at, ok := lineTime(line); !ok || !s.within(at) || !s.match.line(line) {
+			return true
+		}
+		if m, err := readMessage(line); err == nil {
+			s.message(&m)
+		}
+		return true
+	})
+	if err != nil {
+		s.cfg.Logger.Error("a journal segment cannot be read", "error", err)
+	}
+}
+
+// lineTime reads the time of a message's line.
+func lineTime(line []byte) (nano int64, ok bool) {
+	rest, ok := bytes.CutPrefix(line, []byte(timePrefix))
+	digits, _, _ := bytes.Cut(rest, []byte{','})
+	nano, err := strconv.ParseInt(string(digits), 10, 64)
+	return nano, ok && err == nil
+}
+
+func (s *search) within(nano int64) bool {
+	return nano <= s.before.nano && (s.since.IsZero() || nano >= s.since.UnixNano())
+}
+
+func (s *search) message(m *routing.Message) {
+	if !s.within(m.Time.UnixNano()) || !s.match.message(m) {
+		return
+	}
+	if at := placeOf(m); at.compare(s.before) < 0 {
+		s.hits = append(s.hits, hit{at, *m})
+	}
+}
+
+func (s *search) leg(l *routing.Legs) {
+	if s.match.legs(l) {
+		s.legs[l.CorrelationID] = append(s.legs[l.CorrelationID], *l)
+	}
+}
+
+// page is what was found and is final.
+func (s *search) page(limit int) Page {
+	slices.SortFunc(s.hits, func(a, b hit) int { return b.place.compare(a.place) })
+	// A batch that was stored while the search ran is found twice.
+	hits := slices.CompactFunc(s.hits, func(a, b hit) bool { return a.place == b.place })
+	page := Page{Items: make([]Item, 0, min(limit, len(hits)))}
+	for i := range hits {
+		if hits[i].place.nano <= s.frontier {
+			break
+		}
+		if len(page.Items) == limit {
+			page.Next = hits[i-1].place.cursor()
+			return page
+		}
+		page.Items = append(page.Items, Item{Message: hits[i].message, Legs: s.legsOf(&hits[i].message)})
+	}
+	if s.more {
+		page.Next = place{s.frontier, math.MaxUint64}.cursor()
+	}
+	return page
+}
+
+// legsOf finds how a broadcast ended. A sender may use one correlation id for
+// several: the legs that were accepted while this one was answered are its own.
+func (s *search) legsOf(m *routing.Message) *routing.Legs {
+	if m.Plan != routing.PlanBroadcast {
+		return nil
+	}
+	var best *routing.Legs
+	for i := range s.legs[m.CorrelationID] {
+		l := &s.legs[m.CorrelationID][i]
+		after := l.Time.Sub(m.Time)
+		if l.Method != m.Method || l.Module != m.Module || l.From != m.From || after.Abs() > m.Duration+legsLag {
+			continue
+		}
+		if best == nil || after.Abs() < best.Time.Sub(m.Time).Abs() {
+			best = l
+		}
+	}
+	return best
+}

@@ -1,0 +1,215 @@
+package sqldb_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
+
+	"busbar/catalog"
+	"busbar/storage/sqldb"
+	"busbar/storage/storagetest"
+)
+
+// perCommit is how many objects each operation of the benchmarks writes.
+const perCommit = 500
+
+// BenchmarkCommit compares a batch of pushes with the same pushes one by one
+// (performance.md, P7). Nine in ten change an object, the others are new.
+func BenchmarkCommit(b *testing.B) {
+	b.Run("500RowsOnPostgres", func(b *testing.B) { benchmarkCommit(b, benchPostgres(b)) })
+	b.Run("500RowsOnSQLite", func(b *testing.B) {
+		db, err := sqldb.OpenSQLite(b.Context(), b.TempDir()+"/hub.db")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer db.Close()
+		benchmarkCommit(b, db)
+	})
+	b.Run("500OneRowUpsertsByGormOn8Connections", benchmarkUpserts)
+}
+
+func benchmarkCommit(b *testing.B, db *sqldb.DB) {
+	store, documents := db.Catalog(), newDocuments()
+	have := int64(0)
+	for b.Loop() {
+		var err error
+		have, err = store.Commit(b.Context(), have, func(_ []catalog.Row, revision, _ int64) []catalog.Row {
+			rows := make([]catalog.Row, perCommit)
+			for i := range rows {
+				rows[i] = documents.next()
+			}
+			return rows
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*perCommit/b.Elapsed().Seconds(), "objects/s")
+}
+
+// upsertRow is what a row of the catalog would be to gorm.
+type upsertRow struct {
+	Key           []byte `gorm:"primaryKey"`
+	Module, Owner string
+	ID            []byte
+	Seq, Revision int64
+	LastUpdated   int64
+	ChangedAt     int64
+	Deleted       bool
+	Document      string
+}
+
+func (upsertRow) TableName() string { return "upserts" }
+
+// upsertTable is the catalog without what only writers that take turns can keep.
+const upsertTable = `CREATE TABLE upserts (LIKE catalog INCLUDING ALL);
+	DROP INDEX upserts_seq_idx; CREATE INDEX ON upserts (seq)`
+
+func benchmarkUpserts(b *testing.B) {
+	const connections = 8
+	url := storagetest.Postgres(b)
+	migrated, err := sqldb.OpenPostgres(b.Context(), url, 10*time.Second)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer migrated.Close()
+	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
+	if err != nil {
+		b.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	for statement := range strings.SplitSeq(upsertTable, ";") {
+		if err := db.Exec(statement).Error; err != nil {
+			b.Fatal(err)
+		}
+	}
+	documents := newDocuments()
+	for b.Loop() {
+		var writers sync.WaitGroup
+		queue := make(chan upsertRow, perCommit)
+		for range perCommit {
+			row := documents.next()
+			key := sha256.Sum256([]byte(row.Key.ID))
+			queue <- upsertRow{
+				Key: key[:16], Module: string(row.Key.Module), Owner: row.Key.Owner.String(), ID: []byte(row.Key.ID),
+				Seq: row.Seq, LastUpdated: row.LastUpdated.UnixMicro(), ChangedAt: row.ChangedAt.UnixMicro(),
+				Document: string(row.Document),
+			}
+		}
+		close(queue)
+		for range connections {
+			writers.Go(func() {
+				for row := range queue {
+					if err := db.WithContext(b.Context()).Clauses(clause.OnConflict{UpdateAll: true,
+						Columns: []clause.Column{{Name: "key"}}}).Create(&row).Error; err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		writers.Wait()
+	}
+	b.ReportMetric(float64(b.N)*perCommit/b.Elapsed().Seconds(), "objects/s")
+}
+
+func BenchmarkLoadOf500000ObjectsOnPostgres(b *testing.B) { benchmarkLoad(b, benchPostgres(b)) }
+
+func BenchmarkLoadOf500000ObjectsOnSQLite(b *testing.B) {
+	db, err := sqldb.OpenSQLite(b.Context(), b.TempDir()+"/hub.db")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	benchmarkLoad(b, db)
+}
+
+// benchmarkLoad loads objects of which a part was changed since they came, so
+// that they do not lie in their order.
+func benchmarkLoad(b *testing.B, db *sqldb.DB) {
+	const objects, changed = 500_000, 200_000
+	store, documents := db.Catalog(), newDocuments()
+	for n := 0; n < objects+changed; n += 10_000 {
+		rows := make(map[string]catalog.Row)
+		for i := range 10_000 {
+			row := documents.at(int64(n + i))
+			if n >= objects {
+				row = documents.at(rand.Int64N(objects))
+			}
+			rows[row.Key.ID] = row
+		}
+		_, err := store.Commit(b.Context(), 0, func([]catalog.Row, int64, int64) (list []catalog.Row) {
+			for _, row := range rows {
+				list = append(list, row)
+			}
+			return list
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		n := 0
+		if _, _, err := store.Load(b.Context(), func(catalog.Row) error { n++; return nil }); err != nil || n != objects {
+			b.Fatalf("%d objects, %v", n, err)
+		}
+	}
+}
+
+func benchPostgres(b *testing.B) *sqldb.DB {
+	b.Helper()
+	db, err := sqldb.OpenPostgres(context.Background(), storagetest.Postgres(b), 10*time.Second)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { db.Close() })
+	return db
+}
+
+// documents makes objects of 2.8 KB (performance.md, the work).
+type documents struct {
+	given int64
+	body  string
+}
+
+func newDocuments() *documents {
+	var body strings.Builder
+	for i := range 9 {
+		fmt.Fprintf(&body, `{"uid":"%x","evse_id":"NL*CPA*E%d","status":"AVAILABLE","capabilities":["RFID_READER",`+
+			`"REMOTE_START_STOP_CAPABLE"],"connectors":[{"id":"%d","standard":"IEC_62196_T2","format":"SOCKET",`+
+			`"power_type":"AC_3_PHASE","max_voltage":230,"max_amperage":32}],"last_updated":"2026-01-31T12:00:%02dZ"},`,
+			rand.Uint64(), rand.Uint32(), i, i)
+	}
+	return &documents{body: body.String()}
+}
+
+func (d *documents) next() catalog.Row {
+	if n := d.given; n > 0 && rand.IntN(10) > 0 {
+		row := d.at(rand.Int64N(n))
+		row.LastUpdated = row.LastUpdated.Add(time.Second)
+		return row
+	}
+	d.given++
+	return d.at(d.given - 1)
+}
+
+func (d *documents) at(n int64) catalog.Row {
+	row := storagetest.Location(fmt.Sprintf("LOC%d", n), n+1, 0)
+	row.Document = fmt.Appendf(nil, `{"id":"LOC%d","name":"%x","evses":[%s{}]}`, n, rand.Uint64(), d.body)
+	return row
+}
