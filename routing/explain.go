@@ -39,13 +39,15 @@ func (r *Router) Explain(ctx context.Context, req *ocpi.Request) Explanation {
 	e := Explanation{Plan: plan.Kind, Refusal: plan.Refusal}
 	v := View{Snapshot: snapshot, Hub: r.cfg.Hub.Party}
 	from, platform := plan.From.Party, caller.Platform.ID
+	asked := *req
+	asked.From = plan.From
 	exclude := func(x Exclusion) { e.Excluded = append(e.Excluded, x) }
 	switch {
 	case plan.Kind == PlanRefused:
 	case plan.Kind == PlanBroadcast:
 		e.legs(req, Receivers(v, from, platform, req.Module, exclude))
 	case plan.Kind == PlanCatalog:
-		unlisted(&v, from, platform, req.Module, exclude)
+		unlisted(&v, caller, &asked, exclude)
 	case plan.Receiver != nil:
 		e.target(req, plan.To.Party, plan.Receiver, plan.Target)
 	default:
@@ -84,25 +86,37 @@ func (e *Explanation) target(req *ocpi.Request, party ocpi.PartyKey, receiver *p
 	})
 }
 
-// unlisted tells whose objects GET All leaves out. Those in the catalog are
-// there whatever their owner's platform does; others are gathered live.
-func unlisted(v *View, from ocpi.PartyKey, platform parties.PlatformID, m ocpi.ModuleID, excluded func(Exclusion)) {
+// unlisted tells whose objects GET All leaves out, by the rules of readable.
+func unlisted(v *View, caller *parties.Entry, req *ocpi.Request, excluded func(Exclusion)) {
+	m := req.Module
 	a := audience{
-		from: from, module: m, side: ocpi.Sender, excluded: excluded,
+		module: m, side: ocpi.Sender,
 		wants:  func(r ocpi.Role) bool { return r.Implements(m, ocpi.Sender) },
 		misfit: "does not own " + string(m),
 	}
-	if !catalog.Keeps(m) {
-		a.platform = platform
-		a.legs(v)
-		return
-	}
-	last := ocpi.PartyKey{} // a party may be on several platforms
-	for _, member := range v.Snapshot.Roll() {
-		if party := member.Party; party != from && party != last &&
-			slices.ContainsFunc(member.Roles, a.wants) && !v.permits(from, party, m) {
-			last = party
-			excluded(Exclusion{Party: party, Reason: a.reason(&member, noAgreement)})
+	for roll := v.Snapshot.Roll(); len(roll) > 0; {
+		n := platformsOfFirst(roll)
+		party := roll[0].Party
+		e := ownerPlatform(v.Snapshot, party, m)
+		// Of its platforms, the one that is asked.
+		at := slices.IndexFunc(roll[:n], func(m parties.Member) bool { return m.Entry == e })
+		member := &roll[at]
+		roll = roll[n:]
+		why := none
+		switch {
+		case e.Platform.ID == caller.Platform.ID:
+			why = onOwnPlatform
+		case !slices.ContainsFunc(member.Roles, a.wants):
+			why = otherRole
+		case !offers(e):
+			why = unreachable
+		case !catalog.Keeps(m) && e.Endpoint(m, ocpi.Sender) == nil:
+			why = noEndpoint
+		case !v.permits(req.From.Party, party, m):
+			why = noAgreement
+		}
+		if why != none {
+			excluded(Exclusion{Party: party, Reason: a.reason(member, why)})
 		}
 	}
 }

@@ -131,10 +131,7 @@ const (
 func (a *audience) legs(v *View) []Leg {
 	var legs []Leg
 	for roll := v.Snapshot.Roll(); len(roll) > 0; {
-		n := 1
-		for n < len(roll) && roll[n].Party == roll[0].Party {
-			n++
-		}
+		n := platformsOfFirst(roll)
 		best, why := a.best(v, roll[:n])
 		switch {
 		case why == none:
@@ -145,6 +142,15 @@ func (a *audience) legs(v *View) []Leg {
 		roll = roll[n:]
 	}
 	return legs
+}
+
+// platformsOfFirst is how many platforms the first party of the roll is on.
+func platformsOfFirst(roll []parties.Member) int {
+	n := 1
+	for n < len(roll) && roll[n].Party == roll[0].Party {
+		n++
+	}
+	return n
 }
 
 // best is the platform of a party that the message can go to or, if there is
