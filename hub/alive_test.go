@@ -35,12 +35,12 @@ func TestO3_APlatformThatDoesNotAnswerIsOfflineUntilItCalls(t *testing.T) {
 	h := hubtest.Start(t, every(100*time.Millisecond))
 	var dead atomic.Bool
 	cpo := h.NewPlatform("cpo", "NL/CPA:CPO")
-	cpo.Intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+	cpo.Intercepts(func(w http.ResponseWriter, _ *http.Request) bool {
 		if dead.Load() {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 		return dead.Load()
-	}
+	})
 	cpo.Register()
 	msp := h.Platform("msp", "DE/MSP:EMSP")
 	shows(t, h, msp, `"role":"CPO","status":"CONNECTED"`)

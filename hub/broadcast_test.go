@@ -32,13 +32,13 @@ var newYear = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func hangs(t *testing.T, p *hubtest.Platform) {
 	ended := make(chan struct{})
 	t.Cleanup(func() { close(ended) })
-	p.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/receiver/locations") {
 			return false
 		}
 		<-ended
 		return true
-	}
+	})
 }
 
 func TestS5_HangingAndDeadReceiversDelayNobody(t *testing.T) {
@@ -93,13 +93,13 @@ func TestR3_AQueuedUpdateThatANewerOneMakesPointlessIsDropped(t *testing.T) {
 	release := make(chan struct{})
 	var once sync.Once
 	arrived := make(chan struct{})
-	msp.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	msp.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == "PUT" && strings.HasPrefix(r.URL.Path, "/receiver/locations") {
 			once.Do(func() { close(arrived) })
 			<-release
 		}
 		return false
-	}
+	})
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1", location("LOC1", newYear, `,"evses":[{"uid":"E1","last_updated":"2026-01-01T00:00:00Z"}]`))
 	<-arrived // the lane is busy with this object
 	for i := range 50 {
@@ -120,7 +120,7 @@ func TestO1_AnOfflineReceiverGetsNothingAndFindsAllWhenItIsBack(t *testing.T) {
 	witness := h.Platform("witness", "DE/WIT:EMSP")
 	var down sync.Mutex
 	isDown := false
-	msp.Intercept = func(w http.ResponseWriter, _ *http.Request) bool {
+	msp.Intercepts(func(w http.ResponseWriter, _ *http.Request) bool {
 		down.Lock()
 		defer down.Unlock()
 		if isDown {
@@ -130,7 +130,7 @@ func TestO1_AnOfflineReceiverGetsNothingAndFindsAllWhenItIsBack(t *testing.T) {
 			}
 		}
 		return isDown
-	}
+	})
 	setDown := func(d bool) { down.Lock(); defer down.Unlock(); isDown = d }
 
 	setDown(true)
@@ -171,7 +171,7 @@ func TestO5_ANewPartyIsToldBeforeItsFirstObject(t *testing.T) {
 	release := make(chan struct{})
 	var mu sync.Mutex
 	var order []string
-	msp.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	msp.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/receiver/") {
 			return false
 		}
@@ -182,7 +182,7 @@ func TestO5_ANewPartyIsToldBeforeItsFirstObject(t *testing.T) {
 		defer mu.Unlock()
 		order = append(order, r.URL.Path)
 		return false
-	}
+	})
 	cpo := h.Platform("cpo", "NL/CPA:CPO")
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1", location("LOC1", newYear, ""))
 	close(release)

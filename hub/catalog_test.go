@@ -206,7 +206,7 @@ func TestO2_TheHubPullsWhatItMissed(t *testing.T) {
 	h := hubtest.Start(t)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	s := &shop{objects: map[string]string{}}
-	cpo.Intercept = s.serve
+	cpo.Intercepts(s.serve)
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1", location("LOC1", newYear, ""))
 	msp.AwaitReceived(1)
 	// The CPO is lost; what it changes meanwhile reaches nobody.
@@ -239,7 +239,7 @@ func TestO2_ANewPlatformIsPulledWhereTheOperatorSaysSo(t *testing.T) {
 	msp := h.Platform("msp", "DE/MSP:EMSP")
 	s := &shop{objects: map[string]string{"LOC1": location("LOC1", newYear, "")}}
 	cpo := h.NewPlatform("cpo", "NL/CPA:CPO")
-	cpo.Intercept = s.serve
+	cpo.Intercepts(s.serve)
 	cpo.Register()
 	msp.AwaitReceived(1)
 	if got := getPage(t, msp, "/ocpi/2.2.1/sender/locations", "EU/BUS"); len(got.ids) != 1 {

@@ -26,7 +26,7 @@ type receiver struct {
 
 func newReceiver(h *hubtest.Hub, name string, roles ...string) *receiver {
 	r := &receiver{Platform: h.NewPlatform(name, roles...), gives: "hub-must-use-this", status: 200}
-	r.Intercept = func(w http.ResponseWriter, req *http.Request) bool {
+	r.Intercepts(func(w http.ResponseWriter, req *http.Request) bool {
 		if req.URL.Path != "/ocpi/credentials" {
 			return false
 		}
@@ -43,7 +43,7 @@ func newReceiver(h *hubtest.Hub, name string, roles ...string) *receiver {
 			fmt.Fprintf(w, `{"data":%s,"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`, r.CredentialsBody(nil))
 		}
 		return true
-	}
+	})
 	return r
 }
 
@@ -99,7 +99,7 @@ func TestConnect_FailureLeavesNothingBehind(t *testing.T) {
 		"an empty answer and no registration": {func(p *receiver) { p.gives = "" }, "no credentials object"},
 		"HTTP 500":                            {func(p *receiver) { p.status, p.gives = 500, "" }, "HTTP 500"},
 		"roles that are not approved":         {func(p *receiver) { p.Roles = []hubtest.Role{{CountryCode: "NL", PartyID: "XXX", Role: "CPO"}} }, "not approved"},
-		"a wrong token A":                     {func(p *receiver) { p.Intercept = refuse }, "refused"},
+		"a wrong token A":                     {func(p *receiver) { p.Intercepts(refuse) }, "refused"},
 		"no endpoints":                        {func(p *receiver) { p.Modules = nil }, "nothing to route"},
 	} {
 		t.Run(name, func(t *testing.T) {

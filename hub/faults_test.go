@@ -24,10 +24,10 @@ func TestS3_AReceiverThatHangsIsATimeout(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t, func(c *hub.Config) { c.ForwardTimeout = 200 * time.Millisecond })
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
-	msp.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	msp.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done() // until the hub gives up
 		return true
-	}
+	})
 	got := cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
 	wantHTTP(t, "a receiver that hangs", got, 200, 4002)
 	wantMessage(t, got, "DEMSP did not answer in time")
@@ -38,7 +38,7 @@ func TestS4_AReceiverThatDiesDuringTheRequest(t *testing.T) {
 	h := hubtest.Start(t)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	var calls atomic.Int32
-	msp.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	msp.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/receiver/cdrs" { // else the hub looks whether the platform is there
 			calls.Add(1)
 		}
@@ -47,7 +47,7 @@ func TestS4_AReceiverThatDiesDuringTheRequest(t *testing.T) {
 			c.Close()
 		}
 		return true
-	}
+	})
 	got := cpo.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/cdrs", To: "DE/MSP", Body: "{}"})
 	wantHTTP(t, "a receiver that dies", got, 200, 4003)
 	if n := calls.Load(); n != 1 {
@@ -60,12 +60,12 @@ func TestCancel_ARequesterThatGoesAwayCancelsTheForwardedCall(t *testing.T) {
 	h := hubtest.Start(t)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	arrived, cancelled := make(chan struct{}), make(chan struct{})
-	msp.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	msp.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		close(arrived)
 		<-r.Context().Done()
 		close(cancelled)
 		return true
-	}
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		<-arrived
@@ -171,11 +171,11 @@ func TestStop_RequestsInFlightFinishAndNewOnesAreRefused(t *testing.T) {
 	h := hubtest.Start(t)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	arrived, release := make(chan struct{}), make(chan struct{})
-	msp.Intercept = func(http.ResponseWriter, *http.Request) bool {
+	msp.Intercepts(func(http.ResponseWriter, *http.Request) bool {
 		close(arrived)
 		<-release
 		return false
-	}
+	})
 	answer := make(chan *hubtest.Response, 1)
 	go func() {
 		answer <- cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})

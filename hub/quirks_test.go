@@ -58,7 +58,7 @@ func TestQuirk_TheOtherTokenFormIsTriedOnceAfterA401(t *testing.T) {
 	p, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	// It reads versions with either form, and modules with the plain one only.
 	var asked atomic.Int32
-	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		asked.Add(1)
 		if r.Header.Get("Authorization") != "Token "+p.TokenB {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -66,7 +66,7 @@ func TestQuirk_TheOtherTokenFormIsTriedOnceAfterA401(t *testing.T) {
 		}
 		fmt.Fprint(w, `{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`)
 		return true
-	}
+	})
 	ask := func() *hubtest.Response {
 		return msp.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/commands/START_SESSION", To: "NL/CPA", Body: "{}"})
 	}
@@ -176,7 +176,7 @@ func TestQuirk_ASlashIsTheOnlyRedirectThatIsFollowed(t *testing.T) {
 	h := hubtest.Start(t)
 	p, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	var targets []string
-	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/receiver/hubclientinfo") {
 			return false
 		}
@@ -188,7 +188,7 @@ func TestQuirk_ASlashIsTheOnlyRedirectThatIsFollowed(t *testing.T) {
 			return true
 		}
 		return false
-	}
+	})
 	for range 2 {
 		got := msp.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/cdrs?x=1", To: "NL/CPA", Body: "{}"})
 		wantHTTP(t, "POST to a peer that wants a slash", got, 200, 1000)
@@ -212,7 +212,7 @@ func TestQuirk_ATokenFormIsAlsoRefusedWithoutA401(t *testing.T) {
 			t.Parallel()
 			h := hubtest.Start(t)
 			p := h.NewPlatform("cpo", "NL/CPA:CPO")
-			p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Header.Get("Authorization") == "Token "+p.TokenB {
 					r.Header.Set("Authorization", "Token "+base64.StdEncoding.EncodeToString([]byte(p.TokenB)))
 					return false
@@ -220,7 +220,7 @@ func TestQuirk_ATokenFormIsAlsoRefusedWithoutA401(t *testing.T) {
 				w.WriteHeader(refusal.status)
 				fmt.Fprint(w, refusal.body)
 				return true
-			}
+			})
 			wantHTTP(t, "POST credentials", p.Credentials("POST", p.TokenA, nil), 200, 1000)
 			if _, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil); shown["quirks"].(map[string]any)["token_form"] != "plain" {
 				t.Errorf("learned %v", shown["quirks"])
@@ -233,11 +233,11 @@ func TestC3_ThePeersOwnReasonIsPassedOnWithoutTokens(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t)
 	p := h.NewPlatform("cpo", "NL/CPA:CPO")
-	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(500)
 		fmt.Fprintf(w, `{"status_code":3000,"status_message":"no such user: %s or %s"}`, r.Header.Get("Authorization"), p.TokenB)
 		return true
-	}
+	})
 	got := p.Credentials("POST", p.TokenA, nil)
 	wantHTTP(t, "POST credentials", got, 200, 3001)
 	wantMessage(t, got, "HTTP 500, saying \"no such user: Token [redacted] or [redacted]\"")

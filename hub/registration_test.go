@@ -148,7 +148,7 @@ func TestC3_FailuresOfTheCallback(t *testing.T) {
 			h := hubtest.Start(t)
 			p := h.NewPlatform("cpo", "NL/CPA:CPO")
 			broken := true
-			p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+			p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 				body := test.versions
 				if test.details != "" {
 					body = test.details
@@ -160,7 +160,7 @@ func TestC3_FailuresOfTheCallback(t *testing.T) {
 				w.WriteHeader(test.status)
 				fmt.Fprint(w, body)
 				return true
-			}
+			})
 			got := p.Credentials("POST", p.TokenA, nil)
 			wantHTTP(t, "POST credentials", got, 200, test.ocpi)
 			wantMessage(t, got, test.says)
@@ -197,13 +197,13 @@ func TestC4_OfTwoRegistrationsAtOnceOneWins(t *testing.T) {
 	// Both have called back before either is saved.
 	var both sync.WaitGroup
 	both.Add(2)
-	p.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/ocpi/2.2.1" {
 			both.Done()
 			both.Wait()
 		}
 		return false
-	}
+	})
 	results := make(chan *hubtest.Response, 2)
 	for range 2 {
 		go func() { results <- p.Credentials("POST", p.TokenA, nil) }()
@@ -222,12 +222,12 @@ func TestC5_RenewalOverlapsUntilTheNewTokenIsUsed(t *testing.T) {
 	h := hubtest.Start(t)
 	p := h.Platform("cpo", "NL/CPA:CPO")
 	fetched := 0
-	p.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/ocpi/2.2.1" {
 			fetched++
 		}
 		return false
-	}
+	})
 	old := p.TokenC
 	p.TokenB = "b-renewed"
 	resp := p.Credentials("PUT", old, nil)
@@ -252,16 +252,16 @@ func TestC5_AFailedRenewalChangesNothing(t *testing.T) {
 	p, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	was := p.TokenB
 	p.TokenB = "b-new"
-	p.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
+	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/ocpi/2.2.1" {
 			w.WriteHeader(500)
 			return true
 		}
 		return false
-	}
+	})
 	wantHTTP(t, "PUT", p.Credentials("PUT", p.TokenC, nil), 200, 3001)
 	p.TokenB = was
-	p.Intercept = nil
+	p.Intercepts(nil)
 	wantHTTP(t, "the old token", get(h, t, "/ocpi/versions", p.TokenC), 200, 1000)
 	got := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"})
 	wantHTTP(t, "to the platform", got, 200, 1000)
@@ -381,13 +381,13 @@ func TestC2_NoLockIsHeldWhileAPeerIsCalled(t *testing.T) {
 	h := hubtest.Start(t)
 	slow := h.NewPlatform("slow", "NL/CPA:CPO")
 	called, release := make(chan struct{}), make(chan struct{})
-	slow.Intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+	slow.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/ocpi/2.2.1" {
 			close(called)
 			<-release
 		}
 		return false
-	}
+	})
 	done := make(chan *hubtest.Response)
 	go func() { done <- slow.Credentials("POST", slow.TokenA, nil) }()
 	<-called

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -31,9 +32,8 @@ type Platform struct {
 	Modules []string
 	// SlashEndpoints advertises endpoint URLs with a trailing slash.
 	SlashEndpoints bool
-	// Intercept, if set, may answer a request itself by returning true. It is
-	// called for every request, those of the handshake included.
-	Intercept func(w http.ResponseWriter, r *http.Request) bool
+
+	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 
 	mu       sync.Mutex
 	received []Received
@@ -143,6 +143,13 @@ func (p *Platform) version() string {
 	return p.Version
 }
 
+// Intercepts sets what may answer a request itself by returning true. It is
+// called for every request, those of the handshake included, by several
+// goroutines.
+func (p *Platform) Intercepts(f func(w http.ResponseWriter, r *http.Request) bool) {
+	p.intercept.Store(&f)
+}
+
 // Answers sets what functional modules are answered from now on.
 func (p *Platform) Answers(a Answer) {
 	p.mu.Lock()
@@ -202,7 +209,7 @@ func (p *Platform) AwaitReceived(n int) []Received {
 }
 
 func (p *Platform) serve(w http.ResponseWriter, r *http.Request) {
-	if p.Intercept != nil && p.Intercept(w, r) {
+	if intercept := p.intercept.Load(); intercept != nil && (*intercept)(w, r) {
 		return
 	}
 	if r.Header.Get("Authorization") != p.authorization(p.TokenB) {
