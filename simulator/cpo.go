@@ -198,6 +198,10 @@ type charge struct {
 	token   cdrToken
 	stopped atomic.Bool // by STOP_SESSION
 	profile atomic.Pointer[json.RawMessage]
+
+	// Guarded by the CPO's mu: the SCSP that the session was shared with, and who
+	// set its charging profile.
+	smart, steered ocpi.PartyKey
 }
 
 func (g *charge) customer() ocpi.PartyKey {

@@ -18,8 +18,10 @@ type hold struct {
 
 type reservation struct {
 	evse  string
-	by    ocpi.PartyKey
+	by    ocpi.Address
 	until time.Time
+	// responseURL takes a second result when the CPO cancels.
+	responseURL string
 }
 
 // reservationKey keeps the reservations of two eMSPs apart, even with the same
@@ -32,7 +34,7 @@ func (c *CPO) occupy(evse string, by ocpi.PartyKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, taken := c.holder(evse); taken {
-		if h.reservation == "" || c.reservations[h.reservation].by != by {
+		if h.reservation == "" || c.reservations[h.reservation].by.Party != by {
 			return false
 		}
 		delete(c.reservations, h.reservation)
@@ -107,15 +109,13 @@ func (c *CPO) book(key string, r reservation) bool {
 	return true
 }
 
-// unbook ends a reservation and returns its EVSE.
-func (c *CPO) unbook(key string) (evse string, known bool) {
+// unbook ends a reservation and returns it.
+func (c *CPO) unbook(key string) (r reservation, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, known := c.reservations[key]
-	if !known {
-		return "", false
+	if r, known = c.reservations[key]; known {
+		delete(c.reservations, key)
+		delete(c.taken, r.evse)
 	}
-	delete(c.reservations, key)
-	delete(c.taken, r.evse)
-	return r.evse, true
+	return r, known
 }
