@@ -223,7 +223,11 @@ func (r *run) push(ctx context.Context, method string, body []byte) error {
 
 // send sends a message of this CPO when its turn has come.
 func (c *CPO) send(ctx context.Context, req ocpi.Request) (Answer, error) {
-	if err := c.p.cfg.Pace(ctx); err != nil {
+	return c.sendAt(ctx, c.p.cfg.Pace, req)
+}
+
+func (c *CPO) sendAt(ctx context.Context, pace Pace, req ocpi.Request) (Answer, error) {
+	if err := pace(ctx); err != nil {
 		return Answer{}, err
 	}
 	req.From = ocpi.AddressOf(c.Key)

@@ -216,16 +216,13 @@ func (c *CPO) reserve(s *site, body commandBody, from ocpi.Address) verdict {
 	if !c.book(reservationKey(from.Party, body.ReservationID), wanted) {
 		return verdict{response: accepted, result: evseOccupied}
 	}
-	c.setStatus(s.Spot, statusReserved)
 	return verdict{response: accepted, result: accepted}
 }
 
 func (c *CPO) cancelReservation(body commandBody, from ocpi.PartyKey) verdict {
-	r, known := c.unbook(reservationKey(from, body.ReservationID))
-	if !known {
+	if _, known := c.unbook(reservationKey(from, body.ReservationID)); !known {
 		return verdict{response: accepted, result: unknownReservation}
 	}
-	c.setStatus(c.bySpot[r.evse].Spot, statusAvailable)
 	return verdict{response: accepted, result: accepted}
 }
 
@@ -237,7 +234,6 @@ func (c *CPO) Withdraw(ctx context.Context, emsp ocpi.PartyKey, reservationID st
 	if !known {
 		return fmt.Errorf("%s has no reservation %s of %s", c.Key, reservationID, emsp)
 	}
-	c.setStatus(c.bySpot[r.evse].Spot, statusAvailable)
 	if err := c.p.cfg.Pace(ctx); err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ func (c *CPO) holder(evse string) (hold, bool) {
 	if taken && h.reservation != "" && !c.p.cfg.Now().Before(h.until) {
 		delete(c.taken, evse)
 		delete(c.reservations, h.reservation)
+		c.setStatus(c.bySpot[evse].Spot, statusAvailable)
 		return hold{}, false
 	}
 	return h, taken
@@ -71,10 +72,8 @@ func (c *CPO) isBroken(evse string) bool {
 }
 
 // setBroken takes an EVSE that is free, or gives back one that was broken; it
-// tells whether anything changed.
+// tells whether anything changed. c.mu is held.
 func (c *CPO) setBroken(evse string, broken bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	h, taken := c.holder(evse)
 	switch {
 	case broken && !taken:
@@ -101,11 +100,13 @@ func (c *CPO) book(key string, r reservation) bool {
 	if h, taken := c.holder(r.evse); taken && h.reservation != key {
 		return false
 	}
-	if before, known := c.reservations[key]; known {
+	if before, known := c.reservations[key]; known && before.evse != r.evse {
 		delete(c.taken, before.evse)
+		c.setStatus(c.bySpot[before.evse].Spot, statusAvailable)
 	}
 	c.reservations[key] = r
 	c.taken[r.evse] = hold{reservation: key, until: r.until}
+	c.setStatus(c.bySpot[r.evse].Spot, statusReserved)
 	return true
 }
 
@@ -116,6 +117,7 @@ func (c *CPO) unbook(key string) (r reservation, known bool) {
 	if r, known = c.reservations[key]; known {
 		delete(c.reservations, key)
 		delete(c.taken, r.evse)
+		c.setStatus(c.bySpot[r.evse].Spot, statusAvailable)
 	}
 	return r, known
 }

@@ -106,6 +106,13 @@ func (s *shelf) size() int {
 	return len(s.docs)
 }
 
+// keys lists what is there, in the order in which it came.
+func (s *shelf) keys() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.order)
+}
+
 // page returns the documents in w that reader may see, and how many match w
 // without its offset and limit. A zero reader sees everything.
 func (s *shelf) page(w window, reader ocpi.PartyKey) (docs []json.RawMessage, total int) {
