@@ -50,16 +50,16 @@ func (c *changes) take() (Spot, bool) {
 
 // next waits for a change, or until ctx ends.
 func (c *changes) next(ctx context.Context) (Spot, error) {
-	for {
+	for ctx.Err() == nil {
 		if s, ok := c.take(); ok {
 			return s, nil
 		}
 		select {
 		case <-c.more:
 		case <-ctx.Done():
-			return Spot{}, ctx.Err()
 		}
 	}
+	return Spot{}, ctx.Err()
 }
 
 // Publish broadcasts everything that the CPO offers: its Tariffs, then its

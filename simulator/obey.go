@@ -226,13 +226,16 @@ func (c *CPO) cancelReservation(body commandBody, from ocpi.PartyKey) verdict {
 	return verdict{response: accepted, result: accepted}
 }
 
+// errNoReservation tells that it expired, was used, or never was.
+var errNoReservation = errors.New("there is no such reservation")
+
 // Withdraw cancels a reservation that the CPO had accepted: the driver's eMSP is
 // told at the response_url of its RESERVE_NOW, once more (2.2.1 mod_commands,
 // Reservation canceled by the CPO).
 func (c *CPO) Withdraw(ctx context.Context, emsp ocpi.PartyKey, reservationID string) error {
 	r, known := c.unbook(reservationKey(emsp, reservationID))
 	if !known {
-		return fmt.Errorf("%s has no reservation %s of %s", c.Key, reservationID, emsp)
+		return fmt.Errorf("%s: reservation %s of %s: %w", c.Key, reservationID, emsp, errNoReservation)
 	}
 	if err := c.p.cfg.Pace(ctx); err != nil {
 		return err

@@ -94,9 +94,8 @@ func (g *charge) activeProfile() json.RawMessage {
 	return profileOf(int(g.site.kilowatts() * 1000))
 }
 
-// errNoSteering tells that nobody set a charging profile for the session, or
-// that it ended.
-var errNoSteering = errors.New("no running session with a charging profile")
+// errNoSession tells that a session has ended, or that nobody steers it.
+var errNoSession = errors.New("no such session is running")
 
 // LimitPower tells of a limit of the charge point's own, in W: who set the
 // session's charging profile hears of it (2.2.1 mod_charging_profiles, Flow).
@@ -106,7 +105,7 @@ func (c *CPO) LimitPower(ctx context.Context, session string, watts int, open bo
 	running := c.active[session]
 	if running == nil || running.steered.IsZero() {
 		c.mu.Unlock()
-		return fmt.Errorf("session %s: %w", session, errNoSteering)
+		return fmt.Errorf("session %s: %w", session, errNoSession)
 	}
 	profile := profileOf(watts)
 	running.profile.Store(&profile)

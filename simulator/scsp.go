@@ -55,7 +55,7 @@ func (c *CPO) ShareSession(ctx context.Context, scsp ocpi.PartyKey, id string) e
 	}
 	c.mu.Unlock()
 	if running == nil || !known {
-		return fmt.Errorf("%s has no running session %s", c.Key, id)
+		return fmt.Errorf("%s: session %s: %w", c.Key, id, errNoSession)
 	}
 	got, err := c.send(ctx, ocpi.Request{
 		Method: http.MethodPut, Module: ocpi.ModuleSessions, Interface: ocpi.Receiver,
