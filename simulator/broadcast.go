@@ -64,7 +64,8 @@ func (c *changes) next(ctx context.Context) (Spot, error) {
 
 // Publish broadcasts everything that the CPO offers: its Tariffs, then its
 // Locations, which name them. pace is asked before every message; nil: the
-// platform's.
+// platform's. What the hub refuses is left out, and the error says how much that
+// was; any other error ends it.
 func (c *CPO) Publish(ctx context.Context, pace Pace) error {
 	if pace == nil {
 		pace = c.p.cfg.Pace
@@ -73,13 +74,29 @@ func (c *CPO) Publish(ctx context.Context, pace Pace) error {
 	if err != nil {
 		return err
 	}
-	if err := c.putTariffs(ctx, pace, hub); err != nil {
-		return fmt.Errorf("publish: %w", err)
+	var first error
+	refused := 0
+	publish := func(err error) error {
+		if !errors.As(err, new(*Refusal)) {
+			return err
+		}
+		if refused++; first == nil {
+			first = err
+		}
+		return nil
+	}
+	for _, key := range c.tariffs.keys() {
+		if err := publish(c.putTariff(ctx, pace, hub, key)); err != nil {
+			return err
+		}
 	}
 	for _, key := range c.locations.keys() {
-		if err := c.putLocation(ctx, pace, hub, key); err != nil {
-			return fmt.Errorf("publish Location %s: %w", key, err)
+		if err := publish(c.putLocation(ctx, pace, hub, key)); err != nil {
+			return err
 		}
+	}
+	if refused > 0 {
+		return fmt.Errorf("%s: the hub refuses %d objects, first: %w", c.Key, refused, first)
 	}
 	return nil
 }

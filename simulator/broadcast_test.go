@@ -42,6 +42,24 @@ func TestR3_BroadcastReachesEMSPsFromTheHub(t *testing.T) {
 	}
 }
 
+// TestPublishGoesOn when the hub refuses an object.
+func TestPublishGoesOn(t *testing.T) {
+	t.Parallel()
+	h, c, e := pair(t)
+	first := c.locations.keys()[0]
+	_, _ = c.locations.edit(first, func(d document) (document, error) {
+		return document{body: []byte(`{"country_code":"NL","party_id":"KVL","id":"` + first + `"}`)}, nil
+	})
+	err := c.Publish(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "the hub refuses 1 objects") || !errors.As(err, new(*Refusal)) {
+		t.Errorf("%v", err)
+	}
+	h.settle(0)
+	if locations, tariffs := e.Holds(); locations != c.locations.size()-1 || tariffs != 2 {
+		t.Errorf("%d Locations, %d Tariffs", locations, tariffs)
+	}
+}
+
 // TestStreamTellsTheLastStatus of every EVSE, and takes up what was not sent.
 func TestStreamTellsTheLastStatus(t *testing.T) {
 	t.Parallel()

@@ -112,58 +112,49 @@ func (c *CPO) PushLocation(ctx context.Context, to ocpi.PartyKey, id string) err
 }
 
 func (c *CPO) putLocation(ctx context.Context, pace Pace, to ocpi.PartyKey, id string) error {
+	return c.putFrom(ctx, c.locations, ocpi.ModuleLocations, pace, to, id)
+}
+
+// putFrom PUTs an object from one of the CPO's shelves, as it is after the pause.
+// The URL has its id in the object's own spelling.
+func (c *CPO) putFrom(ctx context.Context, docs *shelf, module ocpi.ModuleID, pace Pace, to ocpi.PartyKey, id string) error {
 	if err := pace(ctx); err != nil {
 		return err
 	}
-	d, ok := c.locations.get(fold(id))
+	d, ok := docs.get(fold(id))
 	if !ok {
-		return fmt.Errorf("%s has no Location %s", c.Key, id)
+		return fmt.Errorf("%s has no %s in %s", c.Key, id, module)
 	}
 	o, err := readObject(d.body)
 	if err != nil {
 		return err
 	}
-	// What others call it, in its own spelling (2.2.1 transport_and_format,
-	// Client Owned Object Push).
-	path := "/" + pathOf(c.Key.String(), o.text("id"))
-	return c.put(ctx, ocpi.Request{Module: ocpi.ModuleLocations, To: ocpi.AddressOf(to), Path: path, Body: d.body})
-}
-
-// put PUTs an object of the CPO's.
-func (c *CPO) put(ctx context.Context, req ocpi.Request) error {
-	req.Method, req.Interface = http.MethodPut, ocpi.Receiver
-	got, err := c.sendAt(ctx, noPace, req)
-	if err != nil {
-		return err
+	got, err := c.sendAt(ctx, noPace, ocpi.Request{
+		Method: http.MethodPut, Module: module, Interface: ocpi.Receiver, To: ocpi.AddressOf(to),
+		Path: "/" + pathOf(c.Key.String(), o.text("id")), Body: d.body,
+	})
+	if err == nil {
+		err = got.Err()
 	}
-	return got.Err()
+	if err != nil {
+		return fmt.Errorf("PUT %s of %s: %w", id, module, err)
+	}
+	return nil
 }
 
 // PushTariffs PUTs every tariff to an eMSP, or to all of them when the hub's own
 // party is addressed.
 func (c *CPO) PushTariffs(ctx context.Context, to ocpi.PartyKey) error {
-	return c.putTariffs(ctx, c.p.cfg.Pace, to)
-}
-
-func (c *CPO) putTariffs(ctx context.Context, pace Pace, to ocpi.PartyKey) error {
 	for _, key := range c.tariffs.keys() {
-		if err := pace(ctx); err != nil {
+		if err := c.putTariff(ctx, c.p.cfg.Pace, to, key); err != nil {
 			return err
-		}
-		d, ok := c.tariffs.get(key)
-		if !ok {
-			continue
-		}
-		o, err := readObject(d.body)
-		if err != nil {
-			return err
-		}
-		path := "/" + pathOf(c.Key.String(), o.text("id"))
-		if err := c.put(ctx, ocpi.Request{Module: ocpi.ModuleTariffs, To: ocpi.AddressOf(to), Path: path, Body: d.body}); err != nil {
-			return fmt.Errorf("tariff %s: %w", o.text("id"), err)
 		}
 	}
 	return nil
+}
+
+func (c *CPO) putTariff(ctx context.Context, pace Pace, to ocpi.PartyKey, id string) error {
+	return c.putFrom(ctx, c.tariffs, ocpi.ModuleTariffs, pace, to, id)
 }
 
 // Sync pulls Locations and Tariffs of all CPOs from the hub, which keeps what

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,7 +64,13 @@ func (h *stubHub) route(w http.ResponseWriter, r *http.Request, caller *stubPeer
 	parts := strings.SplitN(strings.TrimPrefix(r.URL.EscapedPath(), detailsPath+"/"), "/", 3)
 	in := stubRequest{r: r, face: face{ocpi.ModuleID(parts[1]), ocpi.InterfaceRole(strings.ToUpper(parts[0]))}}
 	in.rest = strings.TrimPrefix(r.URL.EscapedPath(), in.face.path())
-	in.segments = strings.Split(strings.Trim(in.rest, "/"), "/")
+	for segment := range strings.SplitSeq(strings.Trim(in.rest, "/"), "/") {
+		plain, err := url.PathUnescape(segment)
+		if err != nil {
+			h.t.Error(err)
+		}
+		in.segments = append(in.segments, plain)
+	}
 	in.body, _ = io.ReadAll(r.Body)
 	var err error
 	in.from, err = ocpi.ParseAddress("from", r.Header.Get(ocpi.HeaderFromCountryCode), r.Header.Get(ocpi.HeaderFromPartyID))
