@@ -85,24 +85,7 @@ func NewNetwork(cfg NetworkConfig) (*Network, error) {
 	if cfg.Enrol == nil {
 		return nil, errors.New("simulated network: Enrol is required")
 	}
-	if cfg.Drivers <= 0 {
-		cfg.Drivers = 12
-	}
-	if cfg.MessagesPerSecond <= 0 {
-		cfg.MessagesPerSecond = 2
-	}
-	if cfg.PublishPerSecond <= 0 {
-		cfg.PublishPerSecond = 200
-	}
-	if cfg.Pace == nil {
-		cfg.Pace, cfg.publishPace = EvenPace(cfg.MessagesPerSecond), EvenPace(cfg.PublishPerSecond)
-	} else {
-		cfg.publishPace = cfg.Pace
-	}
-	cfg.fillOutages()
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.fillDefaults()
 	n := &Network{
 		cfg: cfg, log: cfg.Logger, pulled: map[string]time.Time{}, owners: map[string]int{},
 		published: make(chan struct{}), outages: newOutages(),
@@ -117,26 +100,55 @@ func NewNetwork(cfg NetworkConfig) (*Network, error) {
 		}
 		n.platforms = append(n.platforms, p)
 		for _, member := range p.parties {
-			if member.cpo != nil {
-				for _, id := range member.cpo.locations.keys() {
-					n.owners[id]++
-				}
-			}
-			if member.cpo != nil && len(member.cpo.sites) > 0 {
-				n.cpos = append(n.cpos, member.cpo)
-			}
-			if member.emsp != nil {
-				n.emsps = append(n.emsps, member.emsp)
-			}
-			if member.scsp != nil {
-				n.scsps = append(n.scsps, member.scsp)
-			}
+			n.admit(member)
 		}
 	}
 	if len(n.cpos) == 0 {
 		return nil, errors.New("simulated network: no Location has an EVSE to charge at")
 	}
 	return n, nil
+}
+
+func (cfg *NetworkConfig) fillDefaults() {
+	if cfg.Drivers <= 0 {
+		cfg.Drivers = 12
+	}
+	if cfg.MessagesPerSecond <= 0 {
+		cfg.MessagesPerSecond = 2
+	}
+	if cfg.PublishPerSecond <= 0 {
+		cfg.PublishPerSecond = 200
+	}
+	if cfg.OutageAfter <= 0 {
+		cfg.OutageAfter = 150
+	}
+	if cfg.OutageLasts <= 0 {
+		cfg.OutageLasts = 40
+	}
+	cfg.publishPace = cfg.Pace
+	if cfg.Pace == nil {
+		cfg.Pace, cfg.publishPace = EvenPace(cfg.MessagesPerSecond), EvenPace(cfg.PublishPerSecond)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// admit gives a party its part in what happens.
+func (n *Network) admit(member *party) {
+	switch {
+	case member.cpo != nil:
+		for _, id := range member.cpo.locations.keys() {
+			n.owners[id]++
+		}
+		if len(member.cpo.sites) > 0 {
+			n.cpos = append(n.cpos, member.cpo)
+		}
+	case member.emsp != nil:
+		n.emsps = append(n.emsps, member.emsp)
+	case member.scsp != nil:
+		n.scsps = append(n.scsps, member.scsp)
+	}
 }
 
 // castPlatform is a platform with its parties filled in.

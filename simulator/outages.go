@@ -62,15 +62,6 @@ func (o *outages) pause(ctx context.Context, messages int) {
 // explain tells whether a platform was away at any time since turns was read.
 func (o *outages) explain(turns int64) bool { return turns%2 == 1 || o.turns.Load() != turns }
 
-func (cfg *NetworkConfig) fillOutages() {
-	if cfg.OutageAfter <= 0 {
-		cfg.OutageAfter = 150
-	}
-	if cfg.OutageLasts <= 0 {
-		cfg.OutageLasts = 40
-	}
-}
-
 // frail is the platform that goes offline: the last one that has eMSPs only.
 func (n *Network) frail() *Platform {
 	for i := len(n.platforms) - 1; i >= 0; i-- {
