@@ -57,6 +57,15 @@ func emspCompanies() []company {
 	}
 }
 
+// scspCompanies decide how fast cars charge.
+func scspCompanies() []company {
+	return []company{
+		{"Stroomloods", []castParty{
+			{"NLSLO", ocpi.RoleSCSP, "Stroomloods Slim Laden B.V.", "https://stroomloods.example"},
+		}},
+	}
+}
+
 // country is what Locations in a country have in common.
 type country struct {
 	alpha3   string

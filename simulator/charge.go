@@ -15,8 +15,11 @@ import (
 // Arrival is a car at an EVSE and the token that its driver shows.
 type Arrival struct {
 	Spot Spot
-	// EMSP is the provider that the card names.
-	EMSP     ocpi.PartyKey
+	// EMSP is the provider that the card names. Zero: the CPO does not know, and
+	// lets the hub find out (2.2.1 transport_and_format, Open Routing Request).
+	EMSP ocpi.PartyKey
+	// AskHub addresses the hub instead of nobody, when EMSP is zero.
+	AskHub   bool
 	TokenUID string
 	// TokenType is empty for RFID.
 	TokenType string
@@ -84,9 +87,13 @@ func (c *CPO) authorise(ctx context.Context, s *site, a Arrival) (*run, Outcome,
 	if a.TokenType != "" {
 		query = "type=" + url.QueryEscape(a.TokenType)
 	}
+	to := addressOf(a.EMSP)
+	if to.IsZero() && a.AskHub {
+		to = addressOf(c.p.Hub())
+	}
 	got, err := c.send(ctx, ocpi.Request{
 		Method: http.MethodPost, Module: ocpi.ModuleTokens, Interface: ocpi.Sender,
-		Path: "/" + url.PathEscape(a.TokenUID) + "/authorize", Query: query, To: ocpi.AddressOf(a.EMSP),
+		Path: "/" + url.PathEscape(a.TokenUID) + "/authorize", Query: query, To: to,
 		Body: encode(locationReferences{LocationID: s.Location, EVSEUIDs: []string{s.EVSE}}),
 	})
 	if err != nil {
@@ -102,7 +109,14 @@ func (c *CPO) authorise(ctx context.Context, s *site, a Arrival) (*run, Outcome,
 	if err := json.Unmarshal(got.Data, &info); err != nil {
 		return nil, Outcome{}, fmt.Errorf("authorize: AuthorizationInfo: %w", err)
 	}
-	r := c.newRun(s, authorisation{a.EMSP, info.Token.forCDR(), authRequest, info.Reference})
+	emsp := a.EMSP
+	if emsp.IsZero() {
+		// The token says who issued it; the rest of the story goes there.
+		if emsp, err = ocpi.ParsePartyKey(info.Token.CountryCode, info.Token.PartyID); err != nil {
+			return nil, Outcome{}, fmt.Errorf("authorize: AuthorizationInfo: token: %w", err)
+		}
+	}
+	r := c.newRun(s, authorisation{emsp, info.Token.forCDR(), authRequest, info.Reference})
 	return r, Outcome{Allowed: info.Allowed}, nil
 }
 
@@ -143,6 +157,11 @@ func (c *CPO) newRun(s *site, by authorisation) *run {
 // play tells the story: PUT ACTIVE, a PATCH for each chapter, PUT COMPLETED,
 // POST CDR.
 func (r *run) play(ctx context.Context, out *Outcome) error {
+	out.SessionID = r.id
+	if err := r.put(ctx, r.session(0, sessionActive)); err != nil {
+		return err
+	}
+	// Nobody can ask for a session that nobody was told of.
 	r.c.mu.Lock()
 	r.c.active[r.id] = &r.charge
 	r.c.mu.Unlock()
@@ -151,10 +170,6 @@ func (r *run) play(ctx context.Context, out *Outcome) error {
 		delete(r.c.active, r.id)
 		r.c.mu.Unlock()
 	}()
-	out.SessionID = r.id
-	if err := r.put(ctx, r.session(0, sessionActive)); err != nil {
-		return err
-	}
 	done := 0
 	// A CDR needs one period at least, however soon the driver stops.
 	for done < len(r.story.chapters) && (done == 0 || !r.stopped.Load()) {
@@ -223,7 +238,11 @@ func (r *run) push(ctx context.Context, method string, body []byte) error {
 
 // send sends a message of this CPO when its turn has come.
 func (c *CPO) send(ctx context.Context, req ocpi.Request) (Answer, error) {
-	if err := c.p.cfg.Pace(ctx); err != nil {
+	return c.sendAt(ctx, c.p.cfg.Pace, req)
+}
+
+func (c *CPO) sendAt(ctx context.Context, pace Pace, req ocpi.Request) (Answer, error) {
+	if err := pace(ctx); err != nil {
 		return Answer{}, err
 	}
 	req.From = ocpi.AddressOf(c.Key)

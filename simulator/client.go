@@ -25,17 +25,28 @@ type Answer struct {
 	Header http.Header
 }
 
-// Err is nil for 1xxx, else an error that says what was answered.
+// Err is nil for 1xxx, else a *Refusal.
 func (a Answer) Err() error {
 	if a.Status >= 1000 && a.Status < 2000 && a.HTTP < 300 {
 		return nil
 	}
-	return fmt.Errorf("answered HTTP %d, OCPI %d: %s", a.HTTP, a.Status, a.Message)
+	return &Refusal{a.HTTP, a.Status, a.Message}
+}
+
+// Refusal is an answer other than 1xxx. Status is 0 for no OCPI answer.
+type Refusal struct {
+	HTTP    int
+	Status  ocpi.StatusCode
+	Message string
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("answered HTTP %d, OCPI %d: %s", r.HTTP, r.Status, r.Message)
 }
 
 // Do sends a request to the hub's interface that it names and returns the
-// answer, refusals included; the error is for no answer, ErrNotRegistered, or
-// an interface that the hub does not have. Version, RequestID, CorrelationID
+// answer, refusals included; the error is for no answer, ErrNotRegistered,
+// ErrOffline, or an interface that the hub does not have. Version, RequestID, CorrelationID
 // and ContentType may be empty.
 func (p *Platform) Do(ctx context.Context, req ocpi.Request) (Answer, error) {
 	base := p.Endpoint(req.Module, req.Interface)
@@ -127,6 +138,9 @@ type outbound struct {
 
 // send makes the exchange and notes it.
 func (p *Platform) send(ctx context.Context, out outbound) (Answer, error) {
+	if p.IsOffline() {
+		return Answer{}, fmt.Errorf("%s %s: platform %s: %w", out.method, out.module, p.cfg.Name, ErrOffline)
+	}
 	if out.requestID == "" {
 		out.requestID = newID()
 	}

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -28,7 +27,9 @@ const (
 // the type (2.2.1 mod_commands, Object description).
 type CommandRequest struct {
 	Type CommandType
-	CPO  ocpi.PartyKey
+	// CPO is whom to ask. Zero: the hub finds it, by the Location, session or
+	// reservation that the command names.
+	CPO ocpi.PartyKey
 	// Spot is for START_SESSION, RESERVE_NOW and UNLOCK_CONNECTOR.
 	Spot Spot
 	// TokenUID and TokenType name a token of the eMSP, for START_SESSION and
@@ -53,14 +54,19 @@ type Command struct {
 	Response string
 	Timeout  time.Duration
 
-	result chan string
+	results chan string
 }
 
+// CommandRequest.Type of what an eMSP or SCSP asks of a session's power, which
+// is no command but goes the same way.
+const setChargingProfile CommandType = "SET_CHARGING_PROFILE"
+
 // Result waits for what the charge point did with an accepted command (2.2.1
-// mod_commands, CommandResultType). It returns the first result once.
+// mod_commands, CommandResultType). Called again, it waits for the next result:
+// a reservation that was accepted may be cancelled by the CPO.
 func (c *Command) Result(ctx context.Context) (string, error) {
 	select {
-	case result := <-c.result:
+	case result := <-c.results:
 		return result, nil
 	case <-ctx.Done():
 		return "", ctx.Err()
@@ -101,7 +107,7 @@ func (e *EMSP) Command(ctx context.Context, req CommandRequest) (*Command, error
 	if base == "" {
 		return nil, fmt.Errorf("%s: the hub has no SENDER interface of commands", req.Type)
 	}
-	c := &Command{CommandRequest: req, ID: newID(), result: make(chan string, 1)}
+	c := newCommand(req)
 	body, err := e.commandBody(c)
 	if err != nil {
 		return nil, err
@@ -110,28 +116,16 @@ func (e *EMSP) Command(ctx context.Context, req CommandRequest) (*Command, error
 	e.expect(c)
 	return c, e.ask(ctx, c, ocpi.Request{
 		Method: http.MethodPost, Module: ocpi.ModuleCommands, Interface: ocpi.Receiver, Path: "/" + string(req.Type),
-		From: ocpi.AddressOf(e.Key), To: ocpi.AddressOf(req.CPO), Body: encode(body),
+		From: ocpi.AddressOf(e.Key), To: addressOf(req.CPO), Body: encode(body),
 	})
 }
 
-// ask sends the request of a command and notes what is answered at once.
-func (e *EMSP) ask(ctx context.Context, c *Command, req ocpi.Request) error {
-	if err := e.p.cfg.Pace(ctx); err != nil {
-		return err
+// addressOf is an address that may be none.
+func addressOf(party ocpi.PartyKey) ocpi.Address {
+	if party.IsZero() {
+		return ocpi.Address{}
 	}
-	got, err := e.p.Do(ctx, req)
-	if err != nil {
-		return err
-	}
-	var response commandResponse
-	if json.Unmarshal(got.Data, &response) != nil || response.Result == "" {
-		if err := got.Err(); err != nil {
-			return fmt.Errorf("%s: %w", c.Type, err)
-		}
-		return fmt.Errorf("%s: the answer says no result", c.Type)
-	}
-	c.Response, c.Timeout = response.Result, time.Duration(response.Timeout)*time.Second
-	return nil
+	return ocpi.AddressOf(party)
 }
 
 func (e *EMSP) commandBody(c *Command) (commandBody, error) {
@@ -167,48 +161,6 @@ func (e *EMSP) commandBody(c *Command) (commandBody, error) {
 	}
 	body.ReservationID, body.ExpiryDate = c.ReservationID, ocpi.FormatTime(e.p.cfg.Now().Add(c.For))
 	return body, nil
-}
-
-// expect remembers a command until many others came after it: a CPO may post a
-// second time, to cancel a reservation (2.2.1 mod_commands, Flow).
-func (e *EMSP) expect(c *Command) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.pending[c.ID] = c
-	e.order = append(e.order, c.ID)
-	if len(e.order) > mostCommands {
-		delete(e.pending, e.order[0])
-		e.order = e.order[1:]
-	}
-}
-
-// receiveResult is the Sender interface of commands and chargingprofiles. The
-// last segment of the URL is the one that the response_url was given.
-func (e *EMSP) receiveResult(in inbound) reply {
-	if in.method == http.MethodPut {
-		return answer(nil) // an ActiveChargingProfile changed (2.2.1 mod_charging_profiles, Sender PUT)
-	}
-	if in.method != http.MethodPost {
-		return notAllowed(in.method)
-	}
-	if len(in.segments) == 0 {
-		return missing(ocpi.ClientError, "this URL was given to nobody")
-	}
-	var result commandResult
-	if err := json.Unmarshal(in.body, &result); err != nil || result.Result == "" {
-		return invalid("Missing required field: result")
-	}
-	e.mu.Lock()
-	c, known := e.pending[in.segments[len(in.segments)-1]]
-	e.mu.Unlock()
-	if !known {
-		return missing(ocpi.ClientError, "this URL was given to nobody")
-	}
-	select {
-	case c.result <- result.Result:
-	default: // a second result that nobody waits for
-	}
-	return answer(nil)
 }
 
 // pathOf joins ids to a path, the compact party key split in two, each escaped.

@@ -104,6 +104,21 @@ func (p *Platform) Endpoint(module ocpi.ModuleID, side ocpi.InterfaceRole) strin
 	return ""
 }
 
+// Hub is the hub's own party, as its credentials have it: to address it means
+// to broadcast, or to ask for what all parties have (2.2.1
+// transport_and_format, Broadcast Push and GET All via Hubs). Zero before the
+// registration, and for a hub that does not call itself one.
+func (p *Platform) Hub() ocpi.PartyKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, role := range p.conn.roles {
+		if role.Role == ocpi.RoleHub {
+			return role.Party
+		}
+	}
+	return ocpi.PartyKey{}
+}
+
 // isHub tells whether a party is the hub's own.
 func (p *Platform) isHub(key ocpi.PartyKey) bool {
 	p.mu.Lock()

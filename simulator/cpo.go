@@ -27,6 +27,8 @@ type CPO struct {
 	bySpot    map[string]*site
 	// remote holds sessions that were started by command and wait for a driver.
 	remote chan Arrival
+	// changes wait for Stream.
+	changes *changes
 
 	mu           sync.Mutex
 	rand         *rand.Rand
@@ -44,9 +46,9 @@ func newCPO(p *Platform, of Party) *CPO {
 		locations: newShelf(0), tariffs: newShelf(0), tokens: newShelf(0),
 		sessions: newShelf(mostSessions), cdrs: newShelf(mostCDRs),
 		prices: map[string]Tariff{}, bySpot: map[string]*site{},
-		remote: make(chan Arrival, mostRemoteStarts),
-		rand:   rand.New(rand.NewPCG(p.cfg.Seed, seedOf(key))),
-		taken:  map[string]hold{}, active: map[string]*charge{}, reservations: map[string]reservation{},
+		remote: make(chan Arrival, mostRemoteStarts), changes: newChanges(),
+		rand:  rand.New(rand.NewPCG(p.cfg.Seed, seedOf(key))),
+		taken: map[string]hold{}, active: map[string]*charge{}, reservations: map[string]reservation{},
 	}
 	for _, l := range of.Locations {
 		c.locations.put(fold(l.ID), document{body: l.Doc, updated: l.LastUpdated})
@@ -198,6 +200,10 @@ type charge struct {
 	token   cdrToken
 	stopped atomic.Bool // by STOP_SESSION
 	profile atomic.Pointer[json.RawMessage]
+
+	// Guarded by the CPO's mu: the SCSP that the session was shared with, and who
+	// set its charging profile.
+	smart, steered ocpi.PartyKey
 }
 
 func (g *charge) customer() ocpi.PartyKey {

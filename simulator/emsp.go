@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync"
 
 	"busbar/ocpi"
 )
@@ -13,6 +12,7 @@ import (
 // Locations, Tariffs, Sessions and CDRs, and sends commands.
 type EMSP struct {
 	Key ocpi.PartyKey
+	*inquiries
 
 	p         *Platform
 	tokens    *shelf
@@ -22,10 +22,6 @@ type EMSP struct {
 	tariffs   *shelf
 	sessions  *shelf
 	cdrs      *shelf
-
-	mu      sync.Mutex
-	pending map[string]*Command
-	order   []string
 }
 
 // How much an eMSP and a CPO keep of what happens all day; the oldest goes.
@@ -39,7 +35,7 @@ func newEMSP(p *Platform, of Party) *EMSP {
 	e := &EMSP{
 		Key: of.PartyRole.Party, p: p, tokens: newShelf(0), list: of.Tokens, issued: map[string]Token{},
 		locations: newShelf(0), tariffs: newShelf(0), sessions: newShelf(mostSessions), cdrs: newShelf(mostCDRs),
-		pending: map[string]*Command{},
+		inquiries: newInquiries(p),
 	}
 	for _, t := range of.Tokens {
 		key := fold(t.UID, t.Type)
@@ -59,18 +55,22 @@ func (e *EMSP) faces() map[face]handler {
 		docs: e.tariffs, id: "id", unknown: ocpi.ClientError, now: e.p.cfg.Now,
 		methods: []string{http.MethodGet, http.MethodPut, http.MethodDelete},
 	}
-	session := owned{
-		docs: e.sessions, id: "id", appends: "charging_periods", unknown: ocpi.ClientError, now: e.p.cfg.Now,
-		methods: []string{http.MethodGet, http.MethodPut, http.MethodPatch},
-	}
 	return map[face]handler{
 		{ocpi.ModuleLocations, ocpi.Receiver}:      location.handle,
 		{ocpi.ModuleTariffs, ocpi.Receiver}:        tariff.handle,
-		{ocpi.ModuleSessions, ocpi.Receiver}:       session.handle,
+		{ocpi.ModuleSessions, ocpi.Receiver}:       sessionReceiver(e.sessions, e.p).handle,
 		{ocpi.ModuleCDRs, ocpi.Receiver}:           e.receiveCDR,
 		{ocpi.ModuleTokens, ocpi.Sender}:           e.serveTokens,
-		{ocpi.ModuleCommands, ocpi.Sender}:         e.receiveResult,
-		{ocpi.ModuleChargingProfiles, ocpi.Sender}: e.receiveResult,
+		{ocpi.ModuleCommands, ocpi.Sender}:         e.receive,
+		{ocpi.ModuleChargingProfiles, ocpi.Sender}: e.receive,
+	}
+}
+
+// sessionReceiver is the Receiver interface of sessions.
+func sessionReceiver(docs *shelf, p *Platform) owned {
+	return owned{
+		docs: docs, id: "id", appends: "charging_periods", unknown: ocpi.ClientError, now: p.cfg.Now,
+		methods: []string{http.MethodGet, http.MethodPut, http.MethodPatch},
 	}
 }
 
@@ -89,11 +89,20 @@ func (e *EMSP) CDR(cpo ocpi.PartyKey, id string) (json.RawMessage, bool) {
 	return d.body, ok
 }
 
-// Location returns a Location as the CPO pushed it.
+// Location returns a Location as it was last pushed or pulled.
 func (e *EMSP) Location(cpo ocpi.PartyKey, id string) (json.RawMessage, bool) {
 	d, ok := e.locations.get(fold(cpo.String(), id))
 	return d.body, ok
 }
+
+// Tariff returns a Tariff as it was last pushed or pulled.
+func (e *EMSP) Tariff(cpo ocpi.PartyKey, id string) (json.RawMessage, bool) {
+	d, ok := e.tariffs.get(fold(cpo.String(), id))
+	return d.body, ok
+}
+
+// Holds is how many Locations and Tariffs the eMSP knows.
+func (e *EMSP) Holds() (locations, tariffs int) { return e.locations.size(), e.tariffs.size() }
 
 // receiveCDR stores a CDR under a URL of its own, which the answer's Location
 // names (2.2.1 mod_cdrs, Receiver interface).

@@ -201,7 +201,7 @@ func part(doc json.RawMessage, path []branch) (json.RawMessage, error) {
 
 // editPart changes what path leads to, or the document itself when it is empty.
 // change is given nil for a child that does not exist yet. The parents'
-// last_updated is set to that of the child (2.2.1 mod_locations, PUT: the
+// last_updated is lifted to that of the child (2.2.1 mod_locations, PUT: the
 // Receiver SHALL also set the new value on the parents).
 func editPart(doc json.RawMessage, path []branch, change func(json.RawMessage) (json.RawMessage, error)) (json.RawMessage, error) {
 	if len(path) == 0 {
@@ -226,7 +226,9 @@ func editPart(doc json.RawMessage, path []branch, change func(json.RawMessage) (
 		return nil, err
 	}
 	if child, err := readObject(list[i]); err == nil {
-		if updated := child.get("last_updated"); updated != nil {
+		// Statuses of two EVSEs may come in another order than they changed.
+		updated := child.get("last_updated")
+		if updated != nil && !looseTime(child.text("last_updated")).Before(looseTime(parent.text("last_updated"))) {
 			parent.set("last_updated", updated)
 		}
 	}

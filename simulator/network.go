@@ -22,6 +22,20 @@ type NetworkConfig struct {
 	MessagesPerSecond float64
 	// Pace replaces MessagesPerSecond.
 	Pace Pace
+	// Direct keeps to messages that name the party they are for: no broadcast, no
+	// GET All, no open routing, and no platform goes offline. It is for hubs that
+	// can no more.
+	Direct bool
+	// PublishPerSecond is how many Locations and Tariffs are broadcast each
+	// second until all are. 0: 200. Pace replaces it too.
+	PublishPerSecond float64
+	// OutageAfter is after how many messages of the network a platform of eMSPs
+	// goes offline, again and again; OutageLasts after how many more it comes
+	// back, but not before all others know. 0: 150, 40.
+	OutageAfter, OutageLasts int
+	// Story hears, in a sentence, what no message shows: that a platform went
+	// offline or is back. It must not block. Nil: nobody does.
+	Story func(text string)
 	// Drivers is how many things happen at the same time, at most. 0: 12.
 	Drivers int
 	// Seed decides the sample network and what happens. 0 is a seed like any
@@ -39,6 +53,8 @@ type NetworkConfig struct {
 	Logger *slog.Logger
 	// Now is the clock of last_updated and charging. Nil: time.Now.
 	Now func() time.Time
+
+	publishPace Pace
 }
 
 // Network is a ready set of platforms.
@@ -48,11 +64,19 @@ type Network struct {
 	platforms []*Platform
 	cpos      []*CPO
 	emsps     []*EMSP
+	scsps     []*SCSP
+	// owners counts the CPOs that have a Location of an id: only where that is
+	// one can an open message be led by it.
+	owners map[string]int
 
 	running sync.WaitGroup
-	mu      sync.Mutex
-	end     context.CancelFunc
-	// pulled is when an eMSP last asked a CPO for its Locations.
+	// published is closed when every CPO has broadcast what it offers.
+	published chan struct{}
+	outages   *outages
+
+	mu  sync.Mutex
+	end context.CancelFunc
+	// pulled is when an eMSP last asked a CPO, or the hub, for Locations.
 	pulled map[string]time.Time
 }
 
@@ -61,41 +85,70 @@ func NewNetwork(cfg NetworkConfig) (*Network, error) {
 	if cfg.Enrol == nil {
 		return nil, errors.New("simulated network: Enrol is required")
 	}
-	if cfg.Drivers <= 0 {
-		cfg.Drivers = 12
+	cfg.fillDefaults()
+	n := &Network{
+		cfg: cfg, log: cfg.Logger, pulled: map[string]time.Time{}, owners: map[string]int{},
+		published: make(chan struct{}), outages: newOutages(),
 	}
-	if cfg.MessagesPerSecond <= 0 {
-		cfg.MessagesPerSecond = 2
-	}
-	if cfg.Pace == nil {
-		cfg.Pace = EvenPace(cfg.MessagesPerSecond)
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	n := &Network{cfg: cfg, log: cfg.Logger, pulled: map[string]time.Time{}}
 	for _, c := range cfg.cast() {
 		p, err := NewPlatform(Config{
-			Name: c.name, Parties: c.parties, PageLimit: cfg.PageLimit, Pace: cfg.Pace, ResultDelay: cfg.ResultDelay,
-			Observe: cfg.Observe, Seed: cfg.Seed, Logger: cfg.Logger, Now: cfg.Now,
+			Name: c.name, Parties: c.parties, PageLimit: cfg.PageLimit, Pace: n.outages.counting(cfg.Pace), ResultDelay: cfg.ResultDelay,
+			Observe: cfg.Observe, Seed: cfg.Seed, Logger: cfg.Logger, Now: cfg.Now, told: n.outages.look,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("simulated network: %w", err)
 		}
 		n.platforms = append(n.platforms, p)
 		for _, member := range p.parties {
-			if member.cpo != nil && len(member.cpo.sites) > 0 {
-				n.cpos = append(n.cpos, member.cpo)
-			}
-			if member.emsp != nil {
-				n.emsps = append(n.emsps, member.emsp)
-			}
+			n.admit(member)
 		}
 	}
 	if len(n.cpos) == 0 {
 		return nil, errors.New("simulated network: no Location has an EVSE to charge at")
 	}
 	return n, nil
+}
+
+func (cfg *NetworkConfig) fillDefaults() {
+	if cfg.Drivers <= 0 {
+		cfg.Drivers = 12
+	}
+	if cfg.MessagesPerSecond <= 0 {
+		cfg.MessagesPerSecond = 2
+	}
+	if cfg.PublishPerSecond <= 0 {
+		cfg.PublishPerSecond = 200
+	}
+	if cfg.OutageAfter <= 0 {
+		cfg.OutageAfter = 150
+	}
+	if cfg.OutageLasts <= 0 {
+		cfg.OutageLasts = 40
+	}
+	cfg.publishPace = cfg.Pace
+	if cfg.Pace == nil {
+		cfg.Pace, cfg.publishPace = EvenPace(cfg.MessagesPerSecond), EvenPace(cfg.PublishPerSecond)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// admit gives a party its part in what happens.
+func (n *Network) admit(member *party) {
+	switch {
+	case member.cpo != nil:
+		for _, id := range member.cpo.locations.keys() {
+			n.owners[id]++
+		}
+		if len(member.cpo.sites) > 0 {
+			n.cpos = append(n.cpos, member.cpo)
+		}
+	case member.emsp != nil:
+		n.emsps = append(n.emsps, member.emsp)
+	case member.scsp != nil:
+		n.scsps = append(n.scsps, member.scsp)
+	}
 }
 
 // castPlatform is a platform with its parties filled in.
@@ -118,7 +171,7 @@ func (cfg NetworkConfig) cast() []castPlatform {
 			PartyRole: ocpi.PartyRole{Party: owner, Role: ocpi.RoleCPO}, Locations: of[owner],
 		})
 	}
-	for _, c := range emspCompanies() {
+	for _, c := range append(emspCompanies(), scspCompanies()...) {
 		all = append(all, castPlatform{c.name, cfg.fill(c, true)})
 	}
 	played := all[:0]
@@ -141,6 +194,7 @@ func (cfg NetworkConfig) fill(c company, sample bool) []Party {
 		}
 		p := Party{PartyRole: ocpi.PartyRole{Party: key, Role: of.role}, Name: of.name, Website: of.website}
 		switch {
+		case of.role == ocpi.RoleSCSP:
 		case of.role == ocpi.RoleEMSP:
 			p.Tokens = sampleTokens(of, key, cfg.Seed)
 		case sample:
@@ -161,6 +215,9 @@ func (n *Network) CPOs() []*CPO { return n.cpos }
 
 // EMSPs are all eMSPs.
 func (n *Network) EMSPs() []*EMSP { return n.emsps }
+
+// SCSPs are all smart charging providers.
+func (n *Network) SCSPs() []*SCSP { return n.scsps }
 
 // Stats sum up all platforms. What one sends to another counts at both, as sent
 // and as received.
@@ -190,8 +247,9 @@ func (n *Network) Start(ctx context.Context) error {
 	return nil
 }
 
-// Run charges cars until ctx ends or Stop is called. It returns nil then, and
-// nothing of it runs any more. A message that fails is logged and life goes on.
+// Run broadcasts what the CPOs offer and charges cars until ctx ends or Stop is
+// called. It returns nil then, and nothing of it runs any more. A message that
+// fails is logged and life goes on. It is called once.
 func (n *Network) Run(ctx context.Context) error {
 	for _, p := range n.platforms {
 		if !p.Registered() {
@@ -202,6 +260,10 @@ func (n *Network) Run(ctx context.Context) error {
 	defer cancel()
 	n.mu.Lock()
 	n.end = cancel
+	if !n.cfg.Direct {
+		n.running.Go(func() { n.broadcast(ctx) })
+		n.running.Go(func() { n.takeOffline(ctx) })
+	}
 	for i := range n.cfg.Drivers {
 		n.running.Go(func() { n.newDirector(i).run(ctx) })
 	}

@@ -3,6 +3,9 @@ package simulator
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -19,6 +22,8 @@ const (
 	evseOccupied       = "EVSE_OCCUPIED"
 	evseInoperative    = "EVSE_INOPERATIVE"
 	unknownReservation = "UNKNOWN_RESERVATION"
+
+	canceledReservation = "CANCELED_RESERVATION"
 )
 
 // commandTimeout is what the CPO promises, in seconds.
@@ -48,7 +53,7 @@ func (c *CPO) serveCommand(in inbound) reply {
 	if fault := c.checkResponseURL(body.ResponseURL); fault != nil {
 		return refuse(fault)
 	}
-	v, fault := c.obey(CommandType(in.segments[0]), body, in.from.Party)
+	v, fault := c.obey(CommandType(in.segments[0]), body, in.from)
 	if fault != nil {
 		return refuse(fault)
 	}
@@ -73,18 +78,32 @@ func (c *CPO) respond(in inbound, v verdict, result callback) reply {
 		return r
 	}
 	r.then = func(ctx context.Context) {
-		got, err := c.p.Follow(ctx, result.url, ocpi.Request{
-			Method: http.MethodPost, Module: result.module, Interface: ocpi.Sender,
-			From: ocpi.AddressOf(c.Key), To: in.from, Body: result.body,
-		})
-		if err == nil {
-			err = got.Err()
-		}
-		if err != nil {
-			c.p.log.Warn("result not delivered", "party", c.Key, "to", in.from.Party, "module", result.module, "error", err)
+		if err := c.deliver(ctx, in.from, result); err != nil {
+			c.p.log.Log(ctx, levelOf(err), "result not delivered", "party", c.Key, "to", in.from.Party, "module", result.module, "error", err)
 		}
 	}
 	return r
+}
+
+// levelOf is how loudly to complain: that a receiver is away is nobody's fault.
+func levelOf(err error) slog.Level {
+	var refusal *Refusal
+	if errors.Is(err, ErrOffline) || errors.As(err, &refusal) && refusal.Status >= ocpi.HubError {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+// deliver posts a result to a response_url.
+func (c *CPO) deliver(ctx context.Context, to ocpi.Address, result callback) error {
+	got, err := c.p.Follow(ctx, result.url, ocpi.Request{
+		Method: http.MethodPost, Module: result.module, Interface: ocpi.Sender,
+		From: ocpi.AddressOf(c.Key), To: to, Body: result.body,
+	})
+	if err != nil {
+		return err
+	}
+	return got.Err()
 }
 
 // checkResponseURL refuses a URL that is not on the hub: the CPO's credentials
@@ -99,12 +118,12 @@ func (c *CPO) checkResponseURL(raw string) *ocpi.Error {
 	return nil
 }
 
-func (c *CPO) obey(command CommandType, body commandBody, from ocpi.PartyKey) (verdict, *ocpi.Error) {
+func (c *CPO) obey(command CommandType, body commandBody, from ocpi.Address) (verdict, *ocpi.Error) {
 	switch command {
 	case StopSession:
-		return c.stopSession(body, from), nil
+		return c.stopSession(body, from.Party), nil
 	case CancelReservation:
-		return c.cancelReservation(body, from), nil
+		return c.cancelReservation(body, from.Party), nil
 	case StartSession, ReserveNow, UnlockConnector:
 	default:
 		return verdict{}, ocpi.Errorf(ocpi.InvalidParameters, "command %q is not one of OCPI 2.2.1", command)
@@ -119,7 +138,7 @@ func (c *CPO) obey(command CommandType, body commandBody, from ocpi.PartyKey) (v
 	}
 	switch command {
 	case StartSession:
-		return c.startSession(s, body, from), nil
+		return c.startSession(s, body, from.Party), nil
 	case ReserveNow:
 		return c.reserve(s, body, from), nil
 	}
@@ -183,7 +202,7 @@ func (c *CPO) stopSession(body commandBody, from ocpi.PartyKey) verdict {
 }
 
 // reserve keeps an EVSE for a driver until the expiry date.
-func (c *CPO) reserve(s *site, body commandBody, from ocpi.PartyKey) verdict {
+func (c *CPO) reserve(s *site, body commandBody, from ocpi.Address) verdict {
 	if !s.can("RESERVABLE") {
 		return verdict{response: notSupported}
 	}
@@ -193,18 +212,33 @@ func (c *CPO) reserve(s *site, body commandBody, from ocpi.PartyKey) verdict {
 			response: rejected, status: ocpi.InvalidParameters, message: "Missing required field: expiry_date or reservation_id",
 		}
 	}
-	if !c.book(reservationKey(from, body.ReservationID), reservation{evse: s.key(), by: from, until: until}) {
+	wanted := reservation{evse: s.key(), by: from, until: until, responseURL: body.ResponseURL}
+	if !c.book(reservationKey(from.Party, body.ReservationID), wanted) {
 		return verdict{response: accepted, result: evseOccupied}
 	}
-	c.setStatus(s.Spot, statusReserved)
 	return verdict{response: accepted, result: accepted}
 }
 
 func (c *CPO) cancelReservation(body commandBody, from ocpi.PartyKey) verdict {
-	key, known := c.unbook(reservationKey(from, body.ReservationID))
-	if !known {
+	if _, known := c.unbook(reservationKey(from, body.ReservationID)); !known {
 		return verdict{response: accepted, result: unknownReservation}
 	}
-	c.setStatus(c.bySpot[key].Spot, statusAvailable)
 	return verdict{response: accepted, result: accepted}
+}
+
+// errNoReservation tells that it expired, was used, or never was.
+var errNoReservation = errors.New("there is no such reservation")
+
+// Withdraw cancels a reservation that the CPO had accepted: the driver's eMSP is
+// told at the response_url of its RESERVE_NOW, once more (2.2.1 mod_commands,
+// Reservation canceled by the CPO).
+func (c *CPO) Withdraw(ctx context.Context, emsp ocpi.PartyKey, reservationID string) error {
+	r, known := c.unbook(reservationKey(emsp, reservationID))
+	if !known {
+		return fmt.Errorf("%s: reservation %s of %s: %w", c.Key, reservationID, emsp, errNoReservation)
+	}
+	if err := c.p.cfg.Pace(ctx); err != nil {
+		return err
+	}
+	return c.deliver(ctx, r.by, callback{r.responseURL, ocpi.ModuleCommands, encode(commandResult{canceledReservation})})
 }

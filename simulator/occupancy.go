@@ -18,8 +18,10 @@ type hold struct {
 
 type reservation struct {
 	evse  string
-	by    ocpi.PartyKey
+	by    ocpi.Address
 	until time.Time
+	// responseURL takes a second result when the CPO cancels.
+	responseURL string
 }
 
 // reservationKey keeps the reservations of two eMSPs apart, even with the same
@@ -32,7 +34,7 @@ func (c *CPO) occupy(evse string, by ocpi.PartyKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, taken := c.holder(evse); taken {
-		if h.reservation == "" || c.reservations[h.reservation].by != by {
+		if h.reservation == "" || c.reservations[h.reservation].by.Party != by {
 			return false
 		}
 		delete(c.reservations, h.reservation)
@@ -48,6 +50,7 @@ func (c *CPO) holder(evse string) (hold, bool) {
 	if taken && h.reservation != "" && !c.p.cfg.Now().Before(h.until) {
 		delete(c.taken, evse)
 		delete(c.reservations, h.reservation)
+		c.setStatus(c.bySpot[evse].Spot, statusAvailable)
 		return hold{}, false
 	}
 	return h, taken
@@ -69,10 +72,8 @@ func (c *CPO) isBroken(evse string) bool {
 }
 
 // setBroken takes an EVSE that is free, or gives back one that was broken; it
-// tells whether anything changed.
+// tells whether anything changed. c.mu is held.
 func (c *CPO) setBroken(evse string, broken bool) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	h, taken := c.holder(evse)
 	switch {
 	case broken && !taken:
@@ -99,23 +100,24 @@ func (c *CPO) book(key string, r reservation) bool {
 	if h, taken := c.holder(r.evse); taken && h.reservation != key {
 		return false
 	}
-	if before, known := c.reservations[key]; known {
+	if before, known := c.reservations[key]; known && before.evse != r.evse {
 		delete(c.taken, before.evse)
+		c.setStatus(c.bySpot[before.evse].Spot, statusAvailable)
 	}
 	c.reservations[key] = r
 	c.taken[r.evse] = hold{reservation: key, until: r.until}
+	c.setStatus(c.bySpot[r.evse].Spot, statusReserved)
 	return true
 }
 
-// unbook ends a reservation and returns its EVSE.
-func (c *CPO) unbook(key string) (evse string, known bool) {
+// unbook ends a reservation and returns it.
+func (c *CPO) unbook(key string) (r reservation, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, known := c.reservations[key]
-	if !known {
-		return "", false
+	if r, known = c.reservations[key]; known {
+		delete(c.reservations, key)
+		delete(c.taken, r.evse)
+		c.setStatus(c.bySpot[r.evse].Spot, statusAvailable)
 	}
-	delete(c.reservations, key)
-	delete(c.taken, r.evse)
-	return r.evse, true
+	return r, known
 }

@@ -41,6 +41,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock of last_updated and charging. Nil: time.Now.
 	Now func() time.Time
+
+	// told is called after a ClientInfo came. Nil: nobody waits for one.
+	told func()
 }
 
 // Party is one party in one role on a platform.
@@ -67,9 +70,12 @@ type Platform struct {
 	parties []*party
 	infos   *shelf // hubclientinfo
 
+	// serving keeps those apart who start and end the server.
+	serving  sync.Mutex
 	server   *http.Server
 	listener net.Listener
-	silent   silentConns
+	silent   *silentConns
+	served   chan error
 	base     string
 
 	// root ends when the platform stops. later counts the goroutines that
@@ -78,10 +84,11 @@ type Platform struct {
 	cancel context.CancelFunc
 	later  sync.WaitGroup
 	room   chan struct{}
-	served chan error
 
 	mu   sync.Mutex
 	conn connection
+	// offline is closed when the platform is back; nil while it is there.
+	offline chan struct{}
 }
 
 // party is one of the platform's parties with what it serves.
@@ -90,6 +97,7 @@ type party struct {
 	faces map[face]handler
 	cpo   *CPO
 	emsp  *EMSP
+	scsp  *SCSP
 }
 
 // face is one interface of one module.
@@ -167,8 +175,11 @@ func (p *Platform) addParties(parties []Party) error {
 		case ocpi.RoleEMSP:
 			member.emsp = newEMSP(p, of)
 			member.faces = member.emsp.faces()
+		case ocpi.RoleSCSP:
+			member.scsp = newSCSP(p, of)
+			member.faces = member.scsp.faces()
 		default:
-			return fmt.Errorf("platform %s: %s: the simulator plays CPO and EMSP only", p.cfg.Name, of.PartyRole)
+			return fmt.Errorf("platform %s: %s: the simulator plays CPO, EMSP and SCSP only", p.cfg.Name, of.PartyRole)
 		}
 		p.parties = append(p.parties, member)
 	}
@@ -207,6 +218,16 @@ func (p *Platform) EMSP(key ocpi.PartyKey) *EMSP {
 	return nil
 }
 
+// SCSP returns the platform's SCSP of that key, nil when there is none.
+func (p *Platform) SCSP(key ocpi.PartyKey) *SCSP {
+	for _, member := range p.parties {
+		if member.scsp != nil && member.PartyRole.Party == key {
+			return member.scsp
+		}
+	}
+	return nil
+}
+
 // Stats are the exchanges so far.
 func (p *Platform) Stats() Stats { return p.watcher.snapshot() }
 
@@ -215,6 +236,8 @@ func (p *Platform) VersionsURL() string { return p.base + versionsPath }
 
 // Start begins to serve. ctx bounds the start only.
 func (p *Platform) Start(ctx context.Context) error {
+	p.serving.Lock()
+	defer p.serving.Unlock()
 	address := p.cfg.Listen
 	if address == "" {
 		address = "127.0.0.1:0"
@@ -228,26 +251,34 @@ func (p *Platform) Start(ctx context.Context) error {
 		p.base = "http://" + listener.Addr().String()
 	}
 	p.root, p.cancel = context.WithCancel(context.Background())
-	p.listener = listener
-	p.server = &http.Server{
+	p.serve(listener)
+	return nil
+}
+
+// serve answers on a listener until quit. p.serving is held.
+func (p *Platform) serve(listener net.Listener) {
+	server, served := p.newServer(), make(chan error, 1)
+	p.listener, p.server, p.served = listener, server, served
+	go func() { served <- server.Serve(listener) }()
+}
+
+func (p *Platform) newServer() *http.Server {
+	p.silent = &silentConns{}
+	return &http.Server{
 		Handler:           p,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ConnState:         p.silent.track,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
-	p.served = make(chan error, 1)
-	go func() { p.served <- p.server.Serve(listener) }()
-	return nil
 }
 
-// Stop ends serving, gives up results that were not delivered yet, and waits
-// until nothing runs any more, or until ctx ends.
-func (p *Platform) Stop(ctx context.Context) error {
+// quit ends serving: requests under way may finish until ctx ends. p.serving is
+// held.
+func (p *Platform) quit(ctx context.Context) error {
 	if p.server == nil {
 		return nil
 	}
-	p.cancel()
 	p.silent.end()
 	err := p.server.Shutdown(ctx)
 	if err != nil {
@@ -256,9 +287,22 @@ func (p *Platform) Stop(ctx context.Context) error {
 	if serveErr := <-p.served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
 	}
+	p.server = nil
+	return err
+}
+
+// Stop ends serving, gives up results that were not delivered yet, and waits
+// until nothing runs any more, or until ctx ends.
+func (p *Platform) Stop(ctx context.Context) error {
+	p.serving.Lock()
+	defer p.serving.Unlock()
+	if p.cancel == nil {
+		return nil // it never started
+	}
+	p.cancel()
+	err := p.quit(ctx)
 	p.later.Wait() // they hold root, which has ended
 	p.client.CloseIdleConnections()
-	p.server = nil
 	if err != nil {
 		return fmt.Errorf("stop platform %s: %w", p.cfg.Name, err)
 	}

@@ -242,9 +242,9 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	hubRole := Party{PartyRole: ocpi.PartyRole{Party: hubParty, Role: ocpi.RoleHub}}
 	for want, parties := range map[string][]Party{
-		"no party":     nil,
-		"stands twice": {sampleEMSP("NLOOI"), sampleEMSP("NLOOI")},
-		"CPO and EMSP": {hubRole},
+		"no party":           nil,
+		"stands twice":       {sampleEMSP("NLOOI"), sampleEMSP("NLOOI")},
+		"CPO, EMSP and SCSP": {hubRole},
 	} {
 		if _, err := NewPlatform(Config{Name: "p", Parties: parties}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -100,10 +100,10 @@ func (o owned) put(in inbound, key string, owner ocpi.PartyKey) reply {
 		return invalid("Missing required field: last_updated")
 	}
 	if len(ids) == 1 {
-		o.docs.put(key, document{body: in.body, updated: o.now()})
+		o.docs.put(key, document{body: in.body, updated: o.updated(body), from: in.from.Party})
 		return answer(nil)
 	}
-	return o.change(key, ids[1:], func(json.RawMessage) (json.RawMessage, error) { return in.body, nil })
+	return o.change(in, key, func(json.RawMessage) (json.RawMessage, error) { return in.body, nil })
 }
 
 // patch changes the fields that are given (2.2.1 transport_and_format, PATCH).
@@ -116,7 +116,7 @@ func (o owned) patch(in inbound, key string) reply {
 		// Required by each module that has PATCH.
 		return invalid("Missing required field: last_updated")
 	}
-	return o.change(key, in.segments[3:], func(doc json.RawMessage) (json.RawMessage, error) {
+	return o.change(in, key, func(doc json.RawMessage) (json.RawMessage, error) {
 		if doc == nil {
 			return nil, errNoChild{"the Location", in.segments[len(in.segments)-1]}
 		}
@@ -147,10 +147,15 @@ func (o owned) merge(doc json.RawMessage, patch object) (json.RawMessage, error)
 	return merged.bytes(), nil
 }
 
-func (o owned) change(key string, ids []string, change func(json.RawMessage) (json.RawMessage, error)) reply {
+// change edits the object, or the part of it that the URL names.
+func (o owned) change(in inbound, key string, change func(json.RawMessage) (json.RawMessage, error)) reply {
 	known, err := o.docs.edit(key, func(d document) (document, error) {
-		body, err := editPart(d.body, branches(ids), change)
-		return document{body: body, updated: o.now(), audience: d.audience}, err
+		body, err := editPart(d.body, branches(in.segments[3:]), change)
+		if err != nil {
+			return d, err
+		}
+		whole, err := readObject(body)
+		return document{body: body, updated: o.updated(whole), audience: d.audience, from: in.from.Party}, err
 	})
 	switch {
 	case !known || errors.As(err, new(errNoChild)):
@@ -159,4 +164,13 @@ func (o owned) change(key string, ids []string, change func(json.RawMessage) (js
 		return invalid("body does not fit the object: %v", err)
 	}
 	return answer(nil)
+}
+
+// updated is the object's own last_updated, so that what is pulled can be told
+// from what is newer.
+func (o owned) updated(body object) time.Time {
+	if t := looseTime(body.text("last_updated")); !t.IsZero() {
+		return t
+	}
+	return o.now()
 }

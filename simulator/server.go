@@ -34,7 +34,7 @@ func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Time: start, Platform: p.cfg.Name, Received: true, Method: r.Method, Path: r.URL.EscapedPath(),
 		RequestID: r.Header.Get(ocpi.HeaderRequestID), CorrelationID: r.Header.Get(ocpi.HeaderCorrelationID),
 	}
-	answer := p.serve(r, w.Header(), &event)
+	answer := p.answer(r, w.Header(), &event)
 	event.HTTP, event.Status, event.Message = p.write(w, r, answer), answer.status, answer.message
 	event.Duration = p.cfg.Now().Sub(start)
 	p.watcher.note(event)
@@ -85,9 +85,9 @@ func (p *Platform) afterwards(a reply) {
 	})
 }
 
-// serve finds who answers. It fills in what the event knows of the request and,
+// answer finds who answers. It fills in what the event knows of the request and,
 // for functional modules, the routing headers of the answer.
-func (p *Platform) serve(r *http.Request, h http.Header, event *Event) reply {
+func (p *Platform) answer(r *http.Request, h http.Header, event *Event) reply {
 	valid := p.authorised(r)
 	path := r.URL.EscapedPath()
 	switch path {
@@ -121,7 +121,7 @@ func (p *Platform) serve(r *http.Request, h http.Header, event *Event) reply {
 		return refuse(fault)
 	}
 	if f == clientInfoFace {
-		return p.clientInfo(in)
+		return p.receiveClientInfo(in)
 	}
 	return p.dispatch(in, f, event, h)
 }
@@ -196,23 +196,6 @@ func (p *Platform) dispatch(in inbound, f face, event *Event, h http.Header) rep
 		setRouting(h, in.to, in.from)
 	}
 	return found.faces[f](in)
-}
-
-// clientInfo keeps what the hub pushes (2.2.1 mod_hub_client_info, Receiver
-// interface).
-func (p *Platform) clientInfo(in inbound) reply {
-	if len(in.segments) != 2 {
-		return invalid("URL must be {country_code}/{party_id}")
-	}
-	key := fold(in.segments...)
-	switch in.method {
-	case http.MethodPut:
-		p.infos.put(key, document{body: in.body, updated: p.cfg.Now()})
-		return answer(nil)
-	case http.MethodGet:
-		return in.object(p.infos, key)
-	}
-	return notAllowed(in.method)
 }
 
 // object answers a GET of one document.

@@ -16,6 +16,8 @@ type document struct {
 	updated time.Time
 	// audience is the party that may see it in a list; zero means everybody.
 	audience ocpi.PartyKey
+	// from is who brought it: its owner, or the hub.
+	from ocpi.PartyKey
 }
 
 // shelf keeps documents in the order in which they came, which is the order in
@@ -39,6 +41,17 @@ func (s *shelf) put(key string, d document) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store(key, d)
+}
+
+// putNewer is put, unless what is there is newer; it tells whether it stored.
+func (s *shelf) putNewer(key string, d document) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before, known := s.docs[key]; known && before.updated.After(d.updated) {
+		return false
+	}
+	s.store(key, d)
+	return true
 }
 
 func (s *shelf) store(key string, d document) {
@@ -91,6 +104,13 @@ func (s *shelf) size() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.docs)
+}
+
+// keys lists what is there, in the order in which it came.
+func (s *shelf) keys() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.order)
 }
 
 // page returns the documents in w that reader may see, and how many match w

@@ -27,20 +27,26 @@ type stubHub struct {
 	peers   []*stubPeer
 	// seen are the headers of every forwarded request.
 	seen []http.Header
+	// What makes it a whole hub, see stub_broadcast_test.go.
+	stubMemory
 }
 
 type stubPeer struct {
 	in        ocpi.TokenHash // what the peer calls with
 	out       ocpi.Credentials
 	endpoints []ocpi.Endpoint
+	lane      chan func() // what goes to it, in order
+	offline   bool
+	changed   time.Time // when offline last did
 }
 
 var hubParty = key("EUBUS")
 
 func newStubHub(t *testing.T) *stubHub {
-	h := &stubHub{t: t, invited: map[ocpi.TokenHash]bool{}, client: &http.Client{Transport: newTransport()}}
+	h := &stubHub{t: t, invited: map[ocpi.TokenHash]bool{}, client: &http.Client{Transport: newTransport()}, stubMemory: newStubMemory()}
+	h.fewer = sync.NewCond(&h.mu)
 	h.server = httptest.NewServer(h)
-	t.Cleanup(func() { h.server.Close(); h.client.CloseIdleConnections() })
+	t.Cleanup(func() { h.server.Close(); h.endLanes(); h.client.CloseIdleConnections() })
 	return h
 }
 
@@ -85,13 +91,15 @@ func (h *stubHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case peer == nil:
 		h.respond(w, 401, ocpi.Envelope(nil, ocpi.ClientError, "register first"))
 	default:
-		h.forward(w, r)
+		h.setOffline(peer, false) // it calls, so it is there (O3)
+		h.route(w, r, peer)
 	}
 }
 
 func (h *stubHub) details() ocpi.VersionDetails {
 	d := ocpi.VersionDetails{Version: ocpi.V221, Endpoints: []ocpi.Endpoint{
 		{Identifier: ocpi.ModuleCredentials, Role: ocpi.Sender, URL: h.server.URL + credentialsPath},
+		{Identifier: ocpi.ModuleHubClientInfo, Role: ocpi.Sender, URL: h.server.URL + clientInfoListPath},
 	}}
 	for _, module := range ocpi.FunctionalModules {
 		for _, side := range []ocpi.InterfaceRole{ocpi.Sender, ocpi.Receiver} {
@@ -154,8 +162,9 @@ func (h *stubHub) credentials(w http.ResponseWriter, r *http.Request, peer *stub
 		peer = &stubPeer{}
 		h.peers = append(h.peers, peer)
 	}
-	peer.in, peer.out, peer.endpoints = mine.Hash(), theirs, endpoints
+	peer.in, peer.out, peer.endpoints, peer.changed = mine.Hash(), theirs, endpoints, time.Now()
 	h.mu.Unlock()
+	h.tellAll(peer)
 	h.respond(w, 200, ocpi.Envelope(json.RawMessage(h.ownCredentials(mine).JSON()), ocpi.Success, ""))
 }
 
@@ -204,54 +213,68 @@ func (h *stubHub) call(method, url string, token ocpi.CredentialsToken, header h
 }
 
 // forward hands a request on, and leads Link and Location home.
-func (h *stubHub) forward(w http.ResponseWriter, r *http.Request) {
-	to, err := ocpi.ParseAddress("to", r.Header.Get(ocpi.HeaderToCountryCode), r.Header.Get(ocpi.HeaderToPartyID))
-	if err != nil || to.IsZero() || r.Header.Get(ocpi.HeaderFromPartyID) == "" {
-		h.respond(w, 400, ocpi.Envelope(nil, ocpi.InvalidParameters, "routing headers missing"))
-		return
-	}
-	parts := strings.SplitN(strings.TrimPrefix(r.URL.EscapedPath(), detailsPath+"/"), "/", 3)
-	f := face{ocpi.ModuleID(parts[1]), ocpi.InterfaceRole(strings.ToUpper(parts[0]))}
-	peer, target := h.receiver(to.Party, f)
+func (h *stubHub) forward(w http.ResponseWriter, in stubRequest, to ocpi.Address) {
+	peer, target := h.receiver(to.Party, in.face)
 	if peer == nil {
 		h.respond(w, 200, ocpi.Envelope(nil, ocpi.UnknownReceiver, "no party "+to.Party.String()))
 		return
 	}
-	rest := strings.TrimPrefix(r.URL.EscapedPath(), f.path())
-	body, _ := io.ReadAll(r.Body)
-	req, _ := http.NewRequestWithContext(r.Context(), r.Method, target+rest+"?"+r.URL.RawQuery, bytes.NewReader(body))
-	req.Header = r.Header.Clone()
-	setHeader(req.Header, "Authorization", peer.out.Token.Authorization(ocpi.TokenBase64))
-	req.Header.Set(ocpi.HeaderRequestID, "hub-"+newID())
-	h.mu.Lock()
-	h.seen = append(h.seen, req.Header)
-	h.mu.Unlock()
-	resp, err := h.client.Do(req)
+	resp, body, err := h.exchange(in, peer, target, in.from, to)
 	if err != nil {
 		h.respond(w, 200, ocpi.Envelope(nil, ocpi.ConnectionProblem, "no answer"))
 		return
 	}
-	defer resp.Body.Close()
-	h.checkAnswer(req, resp)
+	h.remember(in, to.Party, body)
 	for name, values := range resp.Header {
 		if value := values[0]; name == "Link" || name == "Location" {
-			w.Header().Set(name, strings.ReplaceAll(value, target, h.server.URL+f.path()))
+			w.Header().Set(name, strings.ReplaceAll(value, target, h.server.URL+in.face.path()))
 		} else if name != "Content-Length" {
 			w.Header().Set(name, value)
 		}
 	}
-	w.Header().Set(ocpi.HeaderRequestID, r.Header.Get(ocpi.HeaderRequestID))
+	w.Header().Set(ocpi.HeaderRequestID, in.r.Header.Get(ocpi.HeaderRequestID))
 	w.WriteHeader(resp.StatusCode)
-	io.Copy(w, resp.Body)
+	w.Write(body)
+}
+
+// exchange sends one leg of a request. A peer that refuses connections is
+// offline from then on.
+func (h *stubHub) exchange(in stubRequest, peer *stubPeer, target string, from, to ocpi.Address) (*http.Response, []byte, error) {
+	req, _ := http.NewRequestWithContext(context.Background(), in.r.Method, target+in.rest+"?"+in.r.URL.RawQuery, bytes.NewReader(in.body))
+	req.Header = in.r.Header.Clone()
+	for _, name := range []string{ocpi.HeaderFromCountryCode, ocpi.HeaderFromPartyID, ocpi.HeaderToCountryCode, ocpi.HeaderToPartyID} {
+		req.Header.Del(name)
+	}
+	setRouting(req.Header, from, to)
+	setHeader(req.Header, "Authorization", peer.out.Token.Authorization(ocpi.TokenBase64))
+	req.Header.Set(ocpi.HeaderRequestID, "hub-"+newID())
+	seen := req.Header.Clone()
+	for _, name := range []string{ocpi.HeaderFromPartyID, ocpi.HeaderToPartyID} {
+		if values := req.Header[name]; len(values) > 0 {
+			seen.Set(name, values[0])
+		}
+	}
+	h.mu.Lock()
+	h.seen = append(h.seen, seen)
+	h.mu.Unlock()
+	resp, err := h.client.Do(req)
+	if err != nil {
+		h.setOffline(peer, true)
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	h.checkAnswer(req, resp, from, to)
+	body, err := io.ReadAll(resp.Body)
+	return resp, body, err
 }
 
 // checkAnswer holds every answer that passes against the specification.
-func (h *stubHub) checkAnswer(req *http.Request, resp *http.Response) {
+func (h *stubHub) checkAnswer(req *http.Request, resp *http.Response, from, to ocpi.Address) {
 	for name, want := range map[string]string{
-		ocpi.HeaderFromPartyID:     req.Header.Get(ocpi.HeaderToPartyID),
-		ocpi.HeaderFromCountryCode: req.Header.Get(ocpi.HeaderToCountryCode),
-		ocpi.HeaderToPartyID:       req.Header.Get(ocpi.HeaderFromPartyID),
-		ocpi.HeaderToCountryCode:   req.Header.Get(ocpi.HeaderFromCountryCode),
+		ocpi.HeaderFromPartyID:     to.PartyID,
+		ocpi.HeaderFromCountryCode: to.CountryCode,
+		ocpi.HeaderToPartyID:       from.PartyID,
+		ocpi.HeaderToCountryCode:   from.CountryCode,
 		ocpi.HeaderRequestID:       req.Header.Get(ocpi.HeaderRequestID),
 		ocpi.HeaderCorrelationID:   req.Header.Get(ocpi.HeaderCorrelationID),
 		"Content-Type":             "application/json",

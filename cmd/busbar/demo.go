@@ -26,6 +26,7 @@ type demoCommand struct {
 	AdminToken  string `help:"Bearer token of the admin API (generated and printed)." placeholder:"TOKEN"`
 	Locations   string `help:"Real Locations for the network: JSON array or JSON lines, plain or gzip." placeholder:"FILE" env:"-"`
 	Pace        string `help:"Messages per second (2)." placeholder:"NUMBER" env:"-"`
+	Direct      bool   `help:"Only messages that name their receiver: no broadcasts, no open routing, no outages." env:"-"`
 }
 
 // Run runs the demo until ctx ends.
@@ -44,11 +45,12 @@ func (c *demoCommand) Run(ctx context.Context, s streams) error {
 	}
 	defer os.RemoveAll(dir)
 	cfg.DataDir = dir
-	screen := newScreen(s.out)
+	screen := newScreen(s.out, cfg.Party)
 	cfg.Journals = []routing.Journal{screen}
 	return serve(ctx, cfg, s, func(ctx context.Context, h *hub.Hub) error {
 		return c.play(ctx, h, cfg, simulator.NetworkConfig{
 			MessagesPerSecond: pace, Locations: locations, ResultDelay: 500 * time.Millisecond,
+			Direct: c.Direct, Story: screen.Story,
 			Logger: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		}, screen)
 	})
@@ -67,6 +69,8 @@ func (c *demoCommand) settings() (pace float64, _ hub.Config, err error) {
 	}
 	settings := hub.Settings{
 		Listen: c.Listen, AdminListen: c.AdminListen, AdminToken: token, AllowPrivatePeers: "true", LogLevel: "warn",
+		// A platform that goes offline is soon found out.
+		AliveInterval: "5s",
 	}
 	if _, port, err := net.SplitHostPort(c.Listen); err == nil {
 		if port == "0" {
