@@ -25,6 +25,9 @@ func TestS3_AReceiverThatHangsIsATimeout(t *testing.T) {
 	h := hubtest.Start(t, func(c *hub.Config) { c.ForwardTimeout = 200 * time.Millisecond })
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	msp.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/ocpi/versions" {
+			return false
+		}
 		<-r.Context().Done() // until the hub gives up
 		return true
 	})

@@ -145,8 +145,12 @@ func (p *Platform) version() string {
 
 // Intercepts sets what may answer a request itself by returning true. It is
 // called for every request, those of the handshake included, by several
-// goroutines.
+// goroutines. Nil ends it.
 func (p *Platform) Intercepts(f func(w http.ResponseWriter, r *http.Request) bool) {
+	if f == nil {
+		p.intercept.Store(nil)
+		return
+	}
 	p.intercept.Store(&f)
 }
 
