@@ -46,6 +46,8 @@ var libraries = map[string][]string{
 	"github.com/valyala/fasthttp": {"ocpi/peer", "hub/gateway"},
 	"github.com/sony/gobreaker":   {"ocpi/peer"},
 	"github.com/alecthomas/kong":  {"cmd/busbar"},
+	"github.com/klauspost/":       {"catalog", "journal"},
+	"github.com/cespare/xxhash":   {"journal"},
 }
 
 // TestImports keeps the rooms apart (house.md). It reads the sources, so it
