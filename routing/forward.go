@@ -221,7 +221,8 @@ const (
 )
 
 // TakeCarried takes the parameters that hubURL added out of the query. They
-// stand in for routing headers that the requester left out; headers win.
+// stand in for routing headers that the requester left out. A TO header wins; a
+// FROM header must name who was given the link.
 func TakeCarried(req *ocpi.Request) *ocpi.Error {
 	if !strings.Contains(req.Query, carriedTo+"=") && !strings.Contains(req.Query, carriedFrom+"=") {
 		return nil
@@ -242,8 +243,13 @@ func TakeCarried(req *ocpi.Request) *ocpi.Error {
 		if err != nil {
 			return ocpi.Errorf(ocpi.InvalidParameters, "parameter %s: %v", name, err)
 		}
-		if into.IsZero() {
+		switch {
+		case into.IsZero():
 			*into = ocpi.AddressOf(party)
+		case name == carriedFrom && into.Party != party:
+			// U4: the URL of a CDR is for the party that posted it.
+			return ocpi.HTTPErrorf(404, ocpi.InvalidParameters,
+				"this URL was given to %s: no other party may use it", party)
 		}
 	}
 	req.Query = strings.Join(kept, "&")
