@@ -151,7 +151,7 @@ func TestClientInfo_ListsTheOthersInPages(t *testing.T) {
 	if until, _ := list("?date_to=" + bound); len(until) != len(all)-later {
 		t.Errorf("date_to is exclusive: %v, want %d", until, len(all)-later)
 	}
-	for _, query := range []string{"?offset=-1", "?limit=x", "?date_from=yesterday", "?date_to=2026-01-01T00:00:00%2B01:00"} {
+	for _, query := range []string{"?offset=-1", "?limit=x", "?date_from=yesterday", "?date_to=2026-01-01T00:00:00%2B01:00", "?limit=%zz"} {
 		wantHTTP(t, query, get(h, t, "/ocpi/2.2.1/hubclientinfo"+query, me.TokenC), 200, 2001)
 	}
 }

@@ -2,12 +2,14 @@ package routing
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"busbar/ocpi"
 	"busbar/ocpi/peer"
+	"busbar/parties"
 )
 
 const (
@@ -21,9 +23,15 @@ const (
 // ask sends an authorisation to every eMSP of the plan at once; the first that
 // knows the token answers it (2.2.1 mod_tokens, Real-time authorization). The
 // other calls are cut off, and have ended when ask returns.
-func (r *Router) ask(ctx context.Context, plan *Plan, req *ocpi.Request, m *Message) Reply {
+func (r *Router) ask(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
 	started := time.Now()
 	q := r.newInquiry(plan, req, started)
+	done, ok := r.asks.wait(ctx, caller.Platform.ID, q.until)
+	if !ok {
+		m.Peer = time.Since(started)
+		return r.noTurn(ctx, req, "authorisations that ask all eMSPs", m)
+	}
+	defer done()
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	answers := make(chan *legAnswer)
@@ -48,6 +56,37 @@ func (r *Router) ask(ctx context.Context, plan *Plan, req *ocpi.Request, m *Mess
 		len(plan.Ask), q.failed)
 	m.Outcome, m.Detail = refusalOutcome(refusal.Status), refusal.Message
 	return r.hubAnswer(req, refusal)
+}
+
+// authorize sends an authorisation to the eMSP that is known to have issued the
+// token. If that does not know it, what the hub has learned is wrong, and the
+// others are asked.
+func (r *Router) authorize(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
+	reply := r.forward(ctx, plan, req, m)
+	if reply.Status != ocpi.UnknownToken {
+		return reply
+	}
+	view := View{Snapshot: r.cfg.Directory.Snapshot(), Hub: r.cfg.Hub.Party}
+	others := Issuers(view, plan.From.Party, caller.Platform.ID, nil)
+	others = slices.DeleteFunc(others, func(l Leg) bool { return l.Party == plan.To.Party })
+	if len(others) == 0 {
+		return reply
+	}
+	first := *m
+	wide := Plan{Kind: PlanOpen, From: plan.From, Ask: others}
+	better := r.ask(ctx, caller, &wide, req, m)
+	m.Peer += first.Peer
+	if m.Outcome != OutcomeOK {
+		better.Release()
+		first.Peer, req.To = m.Peer, plan.To
+		*m = first
+		return reply
+	}
+	reply.Release()
+	if knowsToken(better.Body, authorizedUID(req.Path)) {
+		r.cfg.Index.correct(req, req.To.Party)
+	}
+	return better
 }
 
 // inquiry is one authorisation on its way to many.

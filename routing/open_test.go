@@ -211,6 +211,45 @@ func TestAsk_TheRequesterGoesAway(t *testing.T) {
 	}
 }
 
+func TestM4_WhatWasLearnedWronglyOfATokenIsCorrected(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		emsps  map[string]http.HandlerFunc
+		status ocpi.StatusCode
+		from   string
+		known  string
+		calls  int
+	}{
+		{"the issuer knows it", map[string]http.HandlerFunc{"NLAAA": approves(), "NLBBB": approves()}, 1000, "NLAAA", "[NLAAA]", 1},
+		{"another issued it", map[string]http.HandlerFunc{"NLAAA": unknownToken(), "NLBBB": unknownToken(), "NLCCC": approves()}, 1000, "NLCCC", "[NLCCC]", 3},
+		{"nobody did", map[string]http.HandlerFunc{"NLAAA": unknownToken(), "NLBBB": unknownToken()}, 2004, "NLAAA", "[NLAAA]", 2},
+		{"there is nobody else", map[string]http.HandlerFunc{"NLAAA": unknownToken()}, 2004, "NLAAA", "[NLAAA]", 1},
+		{"the issuer wants to know more", map[string]http.HandlerFunc{"NLAAA": says(200, `{"status_code":2002}`), "NLBBB": approves()}, 2002, "NLAAA", "[NLAAA]", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			n := newInquiryNet(t, 30*time.Second, test.emsps)
+			// Its eMSP took a Session without a look at the token.
+			n.cfg.Index.Learn(request(t, "NLCPA", "NLAAA", `PUT RECEIVER sessions /NL/CPA/S1 {"cdr_token":{"uid":"0A"}}`), nil)
+			reply, req := n.authorize(t, t.Context())
+			if reply.Status != test.status || reply.From.Party != party(t, test.from) || req.To.Party != party(t, test.from) {
+				t.Errorf("got %d from %s", reply.Status, reply.From.Party)
+			}
+			reply.Release()
+			if known := fmt.Sprint(n.cfg.Index.Token("0A", "RFID")); known != test.known {
+				t.Errorf("%s are known then", known)
+			}
+			if m := n.journal.messages[0]; m.To != party(t, test.from) || m.OCPIStatus != test.status || m.Peer <= 0 {
+				t.Errorf("the journal says %+v", m)
+			}
+			if len(n.calls) != test.calls {
+				t.Errorf("%d calls were made", len(n.calls))
+			}
+		})
+	}
+}
+
 func TestAsk_FewAtATime(t *testing.T) {
 	t.Parallel()
 	var now, most, all atomic.Int32
