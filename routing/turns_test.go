@@ -89,6 +89,8 @@ func TestAsk_OneThatFindsNoTurnIsTold(t *testing.T) {
 		defer done()
 	}
 	reply, _ := n.authorize(t, t.Context())
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if reply.Status != 4000 || len(n.calls) != 0 {
 		t.Errorf("got %d after %d calls", reply.Status, len(n.calls))
 	}
