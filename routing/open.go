@@ -20,12 +20,12 @@ const (
 	mostAskedAtOnce = 64
 )
 
-// ask sends an authorisation to every eMSP of the plan at once; the first that
+// ask sends an authorisation to every eMSP of the legs at once; the first that
 // knows the token answers it (2.2.1 mod_tokens, Real-time authorization). The
 // other calls are cut off, and have ended when ask returns.
-func (r *Router) ask(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
+func (r *Router) ask(ctx context.Context, caller *parties.Entry, legs []Leg, req *ocpi.Request, m *Message) Reply {
 	started := time.Now()
-	q := r.newInquiry(plan, req, started)
+	q := r.newInquiry(legs, req, started)
 	done, ok := r.asks.wait(ctx, caller.Platform.ID, q.until)
 	if !ok {
 		m.Peer = time.Since(started)
@@ -36,7 +36,7 @@ func (r *Router) ask(ctx context.Context, caller *parties.Entry, plan *Plan, req
 	defer stop()
 	answers := make(chan *legAnswer)
 	var callers sync.WaitGroup
-	for range min(len(plan.Ask), mostAskedAtOnce) {
+	for range min(len(legs), mostAskedAtOnce) {
 		callers.Go(func() { q.call(asking, answers) })
 	}
 	go func() { callers.Wait(); close(answers) }()
@@ -53,7 +53,7 @@ func (r *Router) ask(ctx context.Context, caller *parties.Entry, plan *Plan, req
 		return r.hubAnswer(req, ocpi.Errorf(ocpi.HubError, "the requester closed the connection"))
 	}
 	refusal := ocpi.HTTPErrorf(404, ocpi.UnknownToken, "no eMSP knows this token: %d were asked, %d of them did not answer properly",
-		len(plan.Ask), q.failed)
+		len(legs), q.failed)
 	m.Outcome, m.Detail = refusalOutcome(refusal.Status), refusal.Message
 	return r.hubAnswer(req, refusal)
 }
@@ -73,8 +73,7 @@ func (r *Router) authorize(ctx context.Context, caller *parties.Entry, plan *Pla
 		return reply
 	}
 	first := *m
-	wide := Plan{Kind: PlanOpen, From: plan.From, Ask: others}
-	better := r.ask(ctx, caller, &wide, req, m)
+	better := r.ask(ctx, caller, others, req, m)
 	m.Peer += first.Peer
 	if m.Outcome != OutcomeOK {
 		better.Release()
@@ -92,7 +91,7 @@ func (r *Router) authorize(ctx context.Context, caller *parties.Entry, plan *Pla
 // inquiry is one authorisation on its way to many.
 type inquiry struct {
 	r    *Router
-	plan *Plan
+	legs []Leg
 	req  *ocpi.Request
 	// until is when all must have answered; one alone may take share.
 	until time.Time
@@ -112,10 +111,10 @@ type legAnswer struct {
 	ok bool
 }
 
-func (r *Router) newInquiry(plan *Plan, req *ocpi.Request, started time.Time) *inquiry {
+func (r *Router) newInquiry(legs []Leg, req *ocpi.Request, started time.Time) *inquiry {
 	whole := min(r.timeout(req), askTimeout)
-	q := &inquiry{r: r, plan: plan, req: req, until: started.Add(whole), share: whole}
-	if len(plan.Ask) > mostAskedAtOnce {
+	q := &inquiry{r: r, legs: legs, req: req, until: started.Add(whole), share: whole}
+	if len(legs) > mostAskedAtOnce {
 		q.share = whole / 2 // others wait for the place
 	}
 	return q
@@ -125,10 +124,10 @@ func (r *Router) newInquiry(plan *Plan, req *ocpi.Request, started time.Time) *i
 func (q *inquiry) call(ctx context.Context, answers chan<- *legAnswer) {
 	for ctx.Err() == nil {
 		at := int(q.next.Add(1)) - 1
-		if at >= len(q.plan.Ask) {
+		if at >= len(q.legs) {
 			return
 		}
-		answers <- q.askLeg(ctx, &q.plan.Ask[at])
+		answers <- q.askLeg(ctx, &q.legs[at])
 	}
 }
 

@@ -142,7 +142,7 @@ func (r *Router) carry(ctx context.Context, caller *parties.Entry, plan *Plan, r
 	case plan.Kind == PlanCatalog:
 		return r.list(ctx, caller, req, m)
 	case plan.Receiver == nil:
-		return r.ask(ctx, caller, plan, req, m)
+		return r.ask(ctx, caller, plan.Ask, req, m)
 	case plan.FromIndex && req.IsAuthorize():
 		return r.authorize(ctx, caller, plan, req, m)
 	}
