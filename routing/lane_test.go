@@ -224,6 +224,17 @@ func TestO5_ANewerClientInfoSupersedesTheOneOfTheSameRole(t *testing.T) {
 	}
 }
 
+func TestO5_AClientInfoThatFindsNoRoomHoldsNobodyBack(t *testing.T) {
+	t.Parallel()
+	l := newLane(&Fanout{}, "p", false)
+	full := pushOf(t, "PUT /L1 a")
+	full.Object, full.Body = "full", make([]byte, maxQueuedBytes)
+	l.queue(&leg{of: full})
+	if g := l.queue(clientInfo(t, "NLCPA", ocpi.RoleCPO)); g == nil || g.outcome != OutcomeOverflow || len(l.gates) != 0 {
+		t.Errorf("it ended as %v, and %d gates are shut", g, len(l.gates))
+	}
+}
+
 func TestO5_AnEmptiedLaneHoldsNobodyBack(t *testing.T) {
 	t.Parallel()
 	l := newLane(&Fanout{}, "p", false)

@@ -254,14 +254,15 @@ func TestM4_WhatWasLearnedWronglyOfATokenIsCorrected(t *testing.T) {
 
 func TestAsk_FewAtATime(t *testing.T) {
 	t.Parallel()
-	var now, most, all atomic.Int32
+	var now, most atomic.Int32
+	var all sync.Map // by eMSP: a test whose server is gone may call its old port
 	emsps := make(map[string]http.HandlerFunc)
 	for i := range mostAskedAtOnce + 20 {
 		emsps[fmt.Sprintf("NL%d", 100+i)] = func(w http.ResponseWriter, r *http.Request) {
 			n := now.Add(1)
 			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 			}
-			all.Add(1)
+			all.Store(i, true)
 			now.Add(-1)
 			unknownToken()(w, r)
 		}
@@ -269,8 +270,23 @@ func TestAsk_FewAtATime(t *testing.T) {
 	n := newInquiryNet(t, 30*time.Second, emsps)
 	reply, _ := n.authorize(t, t.Context())
 	defer reply.Release()
-	if most.Load() > mostAskedAtOnce || all.Load() != mostAskedAtOnce+20 || !strings.Contains(string(reply.Body), "84 were asked, 0 of them") {
-		t.Errorf("%d asked, %d at once: %s", all.Load(), most.Load(), reply.Body)
+	asked := 0
+	all.Range(func(any, any) bool { asked++; return true })
+	if most.Load() > mostAskedAtOnce || asked != mostAskedAtOnce+20 || !strings.Contains(string(reply.Body), "84 were asked, 0 of them") {
+		t.Errorf("%d asked, %d at once: %s", asked, most.Load(), reply.Body)
+	}
+}
+
+func TestM4_ARefusedMessageTeachesNothing(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]int{`{"status_code":1000}`: 1, `{"status_code":2001}`: 0, `{"status_code":3000}`: 0, `<html>`: 0} {
+		n := newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{"NLAAA": says(200, answer)})
+		req := request(t, "NLCPA", "NLAAA", `POST RECEIVER cdrs {"cdr_token":{"country_code":"NL","party_id":"AAA","uid":"0B"}}`)
+		reply := n.Route(t.Context(), n.caller, req, time.Now())
+		reply.Release()
+		if known := n.cfg.Index.Token("0B", "RFID"); len(known) != want {
+			t.Errorf("from a message that was answered %s, %v was learned", answer, known)
+		}
 	}
 }
 
