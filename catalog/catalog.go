@@ -85,6 +85,9 @@ type Write struct {
 	Operator []byte
 	// Received is when the hub got the push.
 	Received time.Time
+	// IfNotOlder does nothing when the stored object has a later last_updated: what
+	// was pulled may be overtaken by a push.
+	IfNotOlder bool
 	// Then is called once the record has the push, before Apply returns, in the
 	// order in which pushes took effect. It must not block. Nil is fine.
 	Then func(Applied)
@@ -97,6 +100,8 @@ type Applied struct {
 	// Created tells an object that was not there before. Changed is false when
 	// the stored object differs in nothing but last_updated fields.
 	Created, Changed bool
+	// Older tells that nothing was done, since IfNotOlder did not allow it.
+	Older bool
 }
 
 // Query asks for a page of GET All.

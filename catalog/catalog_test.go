@@ -174,6 +174,34 @@ busbar_catalog_commits_total{outcome="ok"} 5
 	})
 }
 
+func TestO2_WhatIsOlderThanTheStoredObjectIsNotTakenIn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := running(t, newRecord())
+		state := func(at, name string) string { return `{"id":"L1","name":"` + name + `","last_updated":"` + at + `"}` }
+		for _, step := range []struct {
+			at, name string
+			older    bool
+			want     string
+		}{
+			{"2026-01-01T12:00:00Z", "created", false, "created"},
+			{"2026-01-01T11:59:59.999Z", "before", true, "created"},
+			{"2026-01-01 12:00:00", "same time", false, "same time"},
+			{"2026-01-02T00:00:00Z", "later", false, "later"},
+		} {
+			w := location("PUT", nlTNM, "L1", state(step.at, step.name))
+			w.IfNotOlder = true
+			a := apply(t, c, w)
+			document, _ := c.Document(key("l1"))
+			if a.Older != step.older || a.Older && (a.Changed || a.Created) || !bytes.Contains(document, []byte(step.want)) {
+				t.Errorf("%s: %+v, and %s is kept", step.name, a, document)
+			}
+		}
+		if a := apply(t, c, location("PUT", nlTNM, "L1", state("2026-01-01T00:00:00Z", "pushed"))); a.Older || !a.Changed {
+			t.Errorf("a push is judged by its time: %+v", a)
+		}
+	})
+}
+
 func TestP4_NothingBeforeTheLoad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRecord()

@@ -192,6 +192,9 @@ func (o *overlay) apply(p *push) (Applied, *ocpi.Error) {
 		o.write(d, nil, 0)
 		return a, nil
 	}
+	if p.IfNotOlder && d.Document != nil && instantOf(d.LastUpdated) > p.updatedAt {
+		return Applied{Key: p.key, Revision: o.revision, Older: true}, nil
+	}
 	m, refusal := p.merge(d.Document)
 	if refusal != nil {
 		return Applied{}, refusal

@@ -181,6 +181,18 @@ func TestU1_AResponseURLThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 	if got := cpo.Received(); len(got) > 0 {
 		t.Errorf("the receiver got %v", got)
 	}
+	// The receiver's own token opens these; it would be used for somebody else.
+	for _, elsewhere := range []string{
+		"/ocpi/2.2.1/credentials", "/ocpi/2.2.1/receiver/commands/START_SESSION?busbar_to=DECPO", "/ocpi/sender/tokens/1/authorize",
+		"/ocpi/2.2.1/sender/commands/../../credentials", "/ocpi/2.2.1/sender/commands/%2e%2e/x", "/ocpi/9/sender/commands/1",
+		"/ocpi/2.2.1/sender/commandsx/1",
+	} {
+		body := `{"response_url":"http://hub.test` + elsewhere + `"}`
+		wantHTTP(t, body, msp.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/commands/START_SESSION", To: "NL/CPA", Body: body}), 200, 2001)
+	}
+	if got := cpo.Received(); len(got) > 0 {
+		t.Errorf("the receiver got %v", got)
+	}
 	// One on the hub itself is the requester's own way (R11), and untouched.
 	own := "http://hub.test/ocpi/2.2.1/sender/commands/START_SESSION/1"
 	if given := commanded(t, msp, cpo, own); given != own {

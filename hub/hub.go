@@ -55,8 +55,10 @@ type Hub struct {
 	// cancel ends the background work.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
-	// handedOut is closed when the fan-out has ended every broadcast.
-	handedOut chan struct{}
+	// endBroadcasts lets the log hand out what it still has; handedOut is closed
+	// when the fan-out has ended every broadcast.
+	endBroadcasts context.CancelFunc
+	handedOut     chan struct{}
 	// endJournal writes what the journal still holds.
 	endJournal func()
 	failed     chan error
@@ -224,8 +226,9 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	h.running.Go(func() { h.puller.Run(background) })
 	h.running.Go(func() { h.catalog.Run(background) })
 	h.running.Go(func() { h.index.Run(background) })
-	h.handedOut = make(chan struct{})
-	go func() { defer close(h.handedOut); h.stores.Broadcasts.Run(background, h.fanout.Deliver) }()
+	broadcasting, stopBroadcasting := context.WithCancel(context.WithoutCancel(ctx))
+	h.endBroadcasts, h.handedOut = stopBroadcasting, make(chan struct{})
+	go func() { defer close(h.handedOut); h.stores.Broadcasts.Run(broadcasting, h.fanout.Deliver) }()
 	h.serve(h.admin.Serve, h.adminListener)
 	h.serve(h.ocpi.Serve, h.ocpiListener)
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
@@ -280,14 +283,16 @@ func (h *Hub) Stop(ctx context.Context) {
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
 		h.admin.Close()
 	}
-	// Broadcasts that were accepted reach the lanes before these are closed.
+	// Nobody accepts a broadcast any more: the catalog has ended, and the pulls.
+	// Those that were accepted reach the lanes before these are closed.
+	h.running.Wait()
+	h.endBroadcasts()
 	select {
 	case <-h.handedOut:
 	case <-ctx.Done():
 	}
 	h.fanout.Stop(ctx)
 	<-h.handedOut
-	h.running.Wait()
 	h.endJournal()
 	h.logger.Info("hub stopped")
 	h.close()

@@ -12,8 +12,13 @@ import (
 )
 
 const (
-	// mostChecks are the platforms that are asked at once.
-	mostChecks = 8
+	// mostChecks are the platforms that are asked at once: with hundreds that hang,
+	// the others still have their turn.
+	mostChecks = 32
+	// offlinePause is the time to the first check of a platform that became
+	// OFFLINE, perhaps by mistake: nothing is sent to it meanwhile. It doubles, up
+	// to an interval, with every check that fails.
+	offlinePause = 10 * time.Second
 	// suspectPause is the least time between two checks of a platform. It
 	// doubles, up to an interval, with every time that the platform was lost
 	// since it last answered: one that calls, but cannot be called, would come
@@ -82,19 +87,27 @@ type pulse struct {
 	checked time.Time
 	// suspected tells that somebody could not reach it since.
 	suspected bool
-	// losses is how often it became OFFLINE since it last answered.
-	losses int
+	// losses is how often it became OFFLINE since it last answered, failures how
+	// many checks failed since.
+	losses, failures int
+	// offline tells what it is now.
+	offline bool
 	// phase is the platform's own fraction of an interval, in [0, 1).
 	phase float64
 }
 
 // due is when the platform is to be checked next, by a replica that watches
 // since begin. A check is due after an interval of silence and up to an eighth
-// more, so that platforms that fell silent together are not checked together;
-// what was overdue in the beginning is spread over a whole interval.
+// more, so that platforms that fell silent together are not checked together; of
+// one that became OFFLINE sooner, at first. What was overdue in the beginning is
+// spread over a whole interval.
 func (p pulse) due(begin time.Time, interval time.Duration) time.Time {
 	if p.suspected {
 		return p.checked.Add(min(suspectPause<<min(p.losses, 20), max(interval, suspectPause)))
+	}
+	if p.offline && !p.checked.IsZero() {
+		pause := min(offlinePause<<min(max(p.failures-1, 0), 20), interval)
+		return p.checked.Add(pause + time.Duration(p.phase*float64(pause)/8))
 	}
 	last := p.seen
 	if p.checked.After(last) {
@@ -134,7 +147,7 @@ type rounds struct {
 type watch struct {
 	checked            time.Time
 	suspected, waiting bool
-	losses             int
+	losses, failures   int
 }
 
 // checked is a check that ended.
@@ -150,6 +163,8 @@ const (
 	nothingNew outcome = iota
 	spared
 	answered
+	// silent is one that is OFFLINE still, lost one that is from now on.
+	silent
 	lost
 )
 
@@ -174,9 +189,11 @@ func (m *Monitor) watch(ctx context.Context) {
 			case spared:
 				c.checked = time.Time{} // due an interval after what was heard elsewhere
 			case answered:
-				c.losses = 0
+				c.losses, c.failures = 0, 0
+			case silent:
+				c.failures++
 			case lost:
-				c.losses++
+				c.losses, c.failures = c.losses+1, max(c.failures, c.losses)+1
 			}
 		}
 		r.dispatch(ctx)
@@ -245,7 +262,8 @@ func (r *rounds) suspect(id PlatformID, now time.Time) {
 
 func (r *rounds) pulse(e *Entry, w *watch) pulse {
 	p := pulse{
-		seen: e.LastSeen(), checked: w.checked, suspected: w.suspected, losses: w.losses, phase: r.phase(e.Platform.ID),
+		seen: e.LastSeen(), checked: w.checked, suspected: w.suspected, losses: w.losses, failures: w.failures,
+		offline: e.Platform.Status == ocpi.Offline, phase: r.phase(e.Platform.ID),
 	}
 	if since := e.Platform.StatusSince; since.After(p.seen) {
 		p.seen = since
@@ -284,6 +302,9 @@ func (m *Monitor) check(ctx context.Context, e *Entry, suspected bool) outcome {
 			m.kept(ctx, id, m.cfg.Registrar.revive(ctx, id))
 		}
 		return answered
+	}
+	if e.Platform.Status == ocpi.Offline {
+		return silent
 	}
 	if ctx.Err() != nil || e.Platform.Status != ocpi.Connected || e.LastSeen().After(begin) {
 		return nothingNew // or the platform itself said otherwise

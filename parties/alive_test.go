@@ -36,6 +36,11 @@ func TestO3_WhenACheckIsDue(t *testing.T) {
 		{"it was never seen, and checked", pulse{checked: after(time.Minute)}, 6 * time.Minute},
 		{"it is suspected", pulse{seen: after(time.Hour), checked: after(time.Minute), suspected: true}, 65 * time.Second},
 		{"it is suspected, and was lost twice", pulse{checked: after(time.Minute), suspected: true, losses: 2}, 80 * time.Second},
+		{"it became OFFLINE", pulse{seen: after(time.Hour), checked: after(time.Minute), offline: true, failures: 1}, 70 * time.Second},
+		{"it became OFFLINE, and has its own time", pulse{checked: after(time.Minute), offline: true, failures: 1, phase: 0.8}, 71 * time.Second},
+		{"it is OFFLINE for a while", pulse{checked: after(time.Minute), offline: true, failures: 4}, 140 * time.Second},
+		{"it is OFFLINE for long", pulse{checked: after(time.Minute), offline: true, failures: 99}, 6 * time.Minute},
+		{"it is OFFLINE, as another replica found", pulse{seen: after(time.Minute), offline: true}, 6 * time.Minute},
 		{"it is suspected, and was lost often", pulse{checked: after(time.Minute), suspected: true, losses: 99}, 6 * time.Minute},
 	} {
 		if got := test.pulse.due(begin, minutes5).Sub(begin); got != test.want {
@@ -173,6 +178,8 @@ func TestO3_SilenceIsChecked(t *testing.T) {
 		m.wantStatus("after no answer", "cpo", ocpi.Offline)
 		m.wantPushed("the outage", "msp: NLCPA CPO OFFLINE")
 		w.checks()
+		passes(20 * time.Minute)
+		w.checks()
 		passes(12 * time.Minute)
 		if got := w.checks(); !strings.HasPrefix(got, "cpo 2") {
 			t.Errorf("checks of an OFFLINE platform within 12 minutes: %s, want 2", got)
@@ -181,9 +188,24 @@ func TestO3_SilenceIsChecked(t *testing.T) {
 		passes(6 * time.Minute)
 		m.wantStatus("after an answer", "cpo", ocpi.Connected)
 		m.wantPushed("the return", "msp: NLCPA CPO CONNECTED")
-		if got := m.cameBack(); !strings.HasPrefix(got, "cpo 2") { // since before the outage, over 20 minutes ago
+		if got := m.cameBack(); !strings.HasPrefix(got, "cpo 4") { // since before the outage
 			t.Errorf("told that %q came back", got)
 		}
+	})
+}
+
+func TestO3_WhoIsOfflineByMistakeIsConnectedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, w := watching(t, now(member(t, "cpo", "NLCPA CPO")), now(member(t, "msp", "DEMSP EMSP")))
+		w.kill("cpo")
+		m.monitor.Suspect("cpo")
+		passes(time.Second)
+		m.wantStatus("a short outage:", "cpo", ocpi.Offline)
+		passes(2 * offlinePause)
+		w.raise("cpo")
+		passes(2*offlinePause + 5*time.Second)
+		m.wantStatus("half a minute later,", "cpo", ocpi.Connected)
+		m.wantPushed("the outage", "msp: NLCPA CPO CONNECTED, msp: NLCPA CPO OFFLINE") // in any order
 	})
 }
 
@@ -350,8 +372,8 @@ func TestO3_WhoCallsAnotherReplicaIsNotChecked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := w.checks(); got != "" || m.store.gets > 20 {
-			t.Errorf("checked %q, and asked the record %d times", got, m.store.gets)
+		if got, asked := w.checks(), m.store.asked(); got != "" || asked > 20 {
+			t.Errorf("checked %q, and asked the record %d times", got, asked)
 		}
 		w.kill("cpo")
 		passes(minutes5 + minutes5/8 + time.Second) // since it last called there

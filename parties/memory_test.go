@@ -60,6 +60,13 @@ func (m *memory) Get(_ context.Context, id PlatformID) (Platform, error) {
 	return p.Clone(), nil
 }
 
+// asked is how often one platform was read.
+func (m *memory) asked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gets
+}
+
 // change runs do, and raises the revision when it succeeds.
 func (m *memory) change(do func(revision int64) error) (int64, error) {
 	m.mu.Lock()

@@ -14,8 +14,8 @@ import (
 // alive check) and tells every platform of changes to the parties of the others.
 //
 // A platform that was silent for an interval is asked for its versions. Who does
-// not answer is OFFLINE, and is asked again every interval; any call of its own
-// makes it CONNECTED. Each replica asks by itself; a platform that called
+// not answer is OFFLINE, and is asked again, soon at first and then every
+// interval; any call of its own makes it CONNECTED. Each replica asks by itself; a platform that called
 // another one is not asked.
 type Monitor struct {
 	cfg MonitorConfig

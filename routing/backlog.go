@@ -31,39 +31,46 @@ const (
 // backlog are the lessons that are not in the record yet.
 type backlog struct {
 	mu      sync.Mutex
-	lessons map[unsaved]Lesson
+	lessons map[unsaved]waiting
 	lost    int
 	// some is told when the first one waits, many when a batch is full.
 	some, many chan struct{}
 }
 
-// unsaved tells lessons apart; of profiles only the latest is saved, so their
-// pair is left out.
+// unsaved tells lessons apart; of those that replace all others of their key only
+// the latest is saved, so their pair is left out.
 type unsaved struct {
 	key  LessonKey
 	pair Pair
 }
 
-func newBacklog() *backlog {
-	return &backlog{lessons: make(map[unsaved]Lesson), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
+// waiting is a lesson that waits; alone tells that it replaces the others of its
+// key.
+type waiting struct {
+	Lesson
+	alone bool
 }
 
-func unsavedAs(l *Lesson) unsaved {
-	if l.Kind == LessonProfile {
+func newBacklog() *backlog {
+	return &backlog{lessons: make(map[unsaved]waiting), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
+}
+
+func unsavedAs(l *Lesson, alone bool) unsaved {
+	if alone {
 		return unsaved{key: l.Key}
 	}
 	return unsaved{key: l.Key, pair: l.Pair}
 }
 
-func (b *backlog) add(l Lesson) {
+func (b *backlog) add(l Lesson, alone bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	id := unsavedAs(&l)
+	id := unsavedAs(&l, alone)
 	if _, waits := b.lessons[id]; !waits && len(b.lessons) >= mostUnsaved {
 		b.lost++
 		return
 	}
-	b.lessons[id] = l
+	b.lessons[id] = waiting{l, alone}
 	switch n := len(b.lessons); {
 	case n == 1:
 		tell(b.some)
@@ -80,11 +87,11 @@ func tell(c chan struct{}) {
 }
 
 // takeBack returns lessons that could not be saved, unless newer ones wait.
-func (b *backlog) takeBack(lessons []Lesson) {
+func (b *backlog) takeBack(lessons []Lesson, alone bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range lessons {
-		id := unsavedAs(&lessons[i])
+		id := unsavedAs(&lessons[i], alone)
 		if _, newer := b.lessons[id]; newer {
 			continue
 		}
@@ -92,7 +99,7 @@ func (b *backlog) takeBack(lessons []Lesson) {
 			b.lost++
 			continue
 		}
-		b.lessons[id] = lessons[i]
+		b.lessons[id] = waiting{lessons[i], alone}
 	}
 }
 
@@ -107,10 +114,10 @@ func (b *backlog) batch() (save, replace []Lesson) {
 			break
 		}
 		delete(b.lessons, id)
-		if l.Kind == LessonProfile {
-			replace = append(replace, l)
+		if l.alone {
+			replace = append(replace, l.Lesson)
 		} else {
-			save = append(save, l)
+			save = append(save, l.Lesson)
 		}
 	}
 	for _, lessons := range [...][]Lesson{save, replace} {
@@ -211,14 +218,14 @@ func (x *Index) saveAll(ctx context.Context) error {
 func (x *Index) save(ctx context.Context, save, replace []Lesson) error {
 	if len(save) > 0 {
 		if err := x.cfg.Store.SaveLessons(ctx, save); err != nil {
-			x.backlog.takeBack(save)
-			x.backlog.takeBack(replace)
+			x.backlog.takeBack(save, false)
+			x.backlog.takeBack(replace, true)
 			return err
 		}
 	}
 	if len(replace) > 0 {
 		if err := x.cfg.Store.ReplaceLessons(ctx, replace); err != nil {
-			x.backlog.takeBack(replace)
+			x.backlog.takeBack(replace, true)
 			return err
 		}
 	}

@@ -69,8 +69,13 @@ func (r *Router) leadCallback(ctx context.Context, caller *parties.Entry, plan *
 	if err := ocpi.CheckURL(wanted.url); err != nil {
 		return ocpi.Errorf(ocpi.InvalidParameters, "response_url: %v", err)
 	}
-	if strings.HasPrefix(wanted.url, r.cfg.Hub.PublicURL+"/ocpi/") {
-		return nil // the requester let the result come through the hub itself (R11)
+	if rest, own := strings.CutPrefix(wanted.url, r.cfg.Hub.PublicURL+"/ocpi/"); own {
+		if takesResults(rest) {
+			return nil // the requester let the result come through the hub itself (R11)
+		}
+		// The receiver would be made to write there in its own name.
+		return ocpi.Errorf(ocpi.InvalidParameters,
+			"response_url: of this hub, only URLs of the Sender interface of commands and chargingprofiles take results")
 	}
 	c := Callback{
 		ID: newCallbackID(), URL: wanted.url, Module: req.Module,
@@ -85,6 +90,25 @@ func (r *Router) leadCallback(ctx context.Context, caller *parties.Entry, plan *
 	}
 	wanted.replace(r.cfg.Hub.Base(plan.Receiver.Platform.Version) + "/callback/" + c.ID)
 	return nil
+}
+
+// takesResults tells the hub's URLs, from the version on, to which results may be
+// posted: those of the Sender interfaces, and callbacks.
+func takesResults(rest string) bool {
+	path, _, _ := strings.Cut(rest, "?")
+	if ocpi.CheckPath(path) != nil {
+		return false // what a proxy in front may read in another way
+	}
+	version, path, _ := strings.Cut(path, "/")
+	if !ocpi.Version(version).Supported() {
+		return false
+	}
+	for _, base := range [...]string{"sender/commands/", "sender/chargingprofiles/", "callback/"} {
+		if strings.HasPrefix(path, base) {
+			return true
+		}
+	}
+	return false
 }
 
 // Return carries the result of a command or charging profile from the receiver

@@ -14,6 +14,21 @@
 // Callbacks are kept: a response_url is replaced by a URL of the hub, through
 // which the result comes back.
 //
+// Where to read what:
+//
+//   - the decision: plan.go, then hubaddress.go (TO is the hub), openplan.go and
+//     openkey.go (no TO), targets.go (whom a broadcast is for), explain.go
+//   - carrying: router.go, then forward.go (one receiver), open.go (an
+//     authorisation that asks all), broadcast.go, list.go (GET All of what the hub
+//     keeps), gather.go and listpage.go (of what it does not), turns.go (how many
+//     of these at a time)
+//   - broadcasts on their way: fanout.go, lane.go, legs.go, worker.go
+//   - what traffic teaches: index.go, learn.go, lessoncache.go (in memory),
+//     backlog.go and lookups.go (the record, written and read)
+//   - URLs that lead through the hub: callback.go, responseurl.go, links.go,
+//     cursor.go
+//   - catching up with a CPO: pull.go (when), pulling.go (what)
+//
 // The package knows neither how a request arrived (hub/gateway) nor where
 // anything is stored.
 package routing

@@ -181,7 +181,7 @@ func (f *Fanout) look() {
 	}
 	f.mu.Unlock()
 	for _, l := range lost {
-		l.clear(OutcomeOffline)
+		l.clear()
 		f.mu.Lock()
 		if snapshot.Platform(l.id) == nil && l.retire() {
 			delete(f.lanes, l.id)

@@ -80,10 +80,10 @@ func TestGuessedIdsDoNotLoadTheRecord(t *testing.T) {
 			t.Errorf("asked %d times for one id", r.asked)
 		}
 		time.Sleep(2 * askAgain)
-		for i := range 3 * mostInquiries {
+		for i := range 3 * mostLookups {
 			x.Fetch(t.Context(), request(t, "DEMSP", "", fmt.Sprintf("GET SENDER locations /GUESS%d", i)))
 		}
-		if r.asked != 1+mostInquiries {
+		if r.asked != 1+mostLookups {
 			t.Errorf("asked %d times for many", r.asked-1)
 		}
 		for line := range map[string]bool{"GET SENDER nltnm-x /1": true, "PUT RECEIVER locations /DE/MSP/1 {}": true, "GET SENDER locations": true} {

@@ -159,11 +159,11 @@ func (r *Router) reply(plan *Plan, req *ocpi.Request, answer *peer.Answer) Reply
 		}
 	}
 	if location := answer.Header(ocpi.HeaderLocation); location != "" {
-		// U4: the URL of a stored CDR, sometimes relative.
-		if path, query, ok := plan.Target.Relative(location); ok {
-			location = r.hubURL(req, path, query)
+		// U4: the URL of a stored CDR, sometimes relative. One that leads past the
+		// hub would draw the requester's token for the hub to somebody else.
+		if path, query, ok := plan.Target.RelativePath(location); ok {
+			reply.Headers = append(reply.Headers, ocpi.Header{Name: ocpi.HeaderLocation, Value: r.hubURL(req, path, query)})
 		}
-		reply.Headers = append(reply.Headers, ocpi.Header{Name: ocpi.HeaderLocation, Value: location})
 	}
 	return reply
 }

@@ -30,7 +30,9 @@ type gathering struct {
 	req      *ocpi.Request
 	q        *listQuery
 	deadline time.Time
-	senders  []listSender
+	// calls has room for those of all gatherings together.
+	calls   chan struct{}
+	senders []listSender
 	// first says what is known of the beginnings of the senders' lists.
 	first map[ocpi.PartyKey]*listPage
 	// held is the first sender's first page, which is often the one wanted.
@@ -47,6 +49,11 @@ type gatherPlace struct {
 // gather answers GET All live.
 func (r *Router) gather(ctx context.Context, caller *parties.Entry, req *ocpi.Request, q *listQuery, m *Message) Reply {
 	sent := time.Now()
+	done, ok := r.gathers.wait(ctx, caller.Platform.ID, sent.Add(r.cfg.Timeout))
+	if !ok {
+		return r.noTurn(ctx, req, "lists that are gathered live", m)
+	}
+	defer done()
 	reply, failure := r.gatherPage(ctx, caller, req, q, sent)
 	m.Peer = time.Since(sent)
 	if failure == nil {
@@ -64,7 +71,7 @@ func refusedList(refusal *ocpi.Error) *listFailure {
 
 func (r *Router) gatherPage(ctx context.Context, caller *parties.Entry, req *ocpi.Request, q *listQuery, now time.Time) (Reply, *listFailure) {
 	g := gathering{
-		req: req, q: q, deadline: now.Add(r.cfg.Timeout), first: make(map[ocpi.PartyKey]*listPage),
+		req: req, q: q, deadline: now.Add(r.cfg.Timeout), calls: r.listCalls, first: make(map[ocpi.PartyKey]*listPage),
 		senders: gatherSenders(r.cfg.Directory.Snapshot(), caller, req),
 	}
 	defer g.letGo()
@@ -134,11 +141,20 @@ func (g *gathering) letGo() {
 	}
 }
 
-func (g *gathering) call(to listSender, limit int) *listCall {
-	return &listCall{
-		listSender: to, module: g.req.Module, from: g.req.From, correlationID: g.req.CorrelationID,
+// get fetches a page of a party's list, once there is room for its answer.
+func (g *gathering) get(ctx context.Context, from listSender, limit int, at listPlace) (*listPage, *listFailure) {
+	if !place(ctx, g.calls, g.deadline) {
+		if ctx.Err() != nil {
+			return nil, unanswered(from.party, &peer.Error{Failure: peer.Cancelled, Err: ctx.Err()})
+		}
+		return nil, refusedList(ocpi.Errorf(ocpi.HubError, "too many lists that are gathered live are under way; try again"))
+	}
+	defer func() { <-g.calls }()
+	call := &listCall{
+		listSender: from, module: g.req.Module, from: g.req.From, correlationID: g.req.CorrelationID,
 		filters: g.q.filters, limit: limit,
 	}
+	return call.get(ctx, g.deadline, at)
 }
 
 // look asks parties at once how their lists begin. What it keeps of the answers
@@ -163,7 +179,7 @@ func (g *gathering) look(ctx context.Context, senders []listSender, hold bool) *
 			if whole {
 				limit = g.q.Limit
 			}
-			page, failure := g.call(to, limit).get(ctx, g.deadline, listPlace{})
+			page, failure := g.get(ctx, to, limit, listPlace{})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -191,7 +207,7 @@ func (g *gathering) look(ctx context.Context, senders []listSender, hold bool) *
 func (g *gathering) begin(ctx context.Context) (_ *gatherPlace, total int, _ *listFailure) {
 	for _, to := range g.senders {
 		if !to.receiver.Reachable() { // known without asking anybody
-			_, failure := g.call(to, 1).get(ctx, g.deadline, listPlace{})
+			_, failure := g.get(ctx, to, 1, listPlace{})
 			return nil, 0, failure
 		}
 	}
@@ -275,7 +291,7 @@ func (g *gathering) take(ctx context.Context, page *pageBuffer, place *gatherPla
 		if list != nil {
 			list.release()
 		}
-		if list, failure = g.call(place.sender, g.q.Limit).get(ctx, g.deadline, place.at); failure != nil {
+		if list, failure = g.get(ctx, place.sender, g.q.Limit, place.at); failure != nil {
 			return nil, 0, failure
 		}
 	}

@@ -440,3 +440,21 @@ func TestP4_EveryObjectIsListedOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestClosed_OnlyPartiesWithAnAgreementAreGathered(t *testing.T) {
+	t.Parallel()
+	stranger, friend := &lister{party: "AACPO", objects: 1}, &lister{party: "BBCPO", objects: 2}
+	h := newGatherHub(t, stranger, friend)
+	h.directory.RequireAgreements()
+	h.directory.ApplyAgreements([]parties.Agreement{
+		{Parties: [2]ocpi.PartyKey{party(t, "BBCPO"), party(t, "DEMSP")}, Modules: []ocpi.ModuleID{ocpi.ModuleCDRs}},
+	}, 1000, 1000)
+	for module, want := range map[string]string{"cdrs": "2", "sessions": "0"} {
+		if _, total := h.walk(module, ""); total != want {
+			t.Errorf("%s %s are listed, want %s", total, module, want)
+		}
+	}
+	if calls := stranger.calls(); len(calls) > 0 {
+		t.Errorf("a party without an agreement was asked: %v", calls)
+	}
+}

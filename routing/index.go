@@ -74,9 +74,9 @@ const refreshAfter = 24 * time.Hour
 // memory, which is bounded; LessonStore, when there is one, has the rest.
 type Index struct {
 	cfg     IndexConfig
-	memory  *shelf
+	memory  *lessonCache
 	backlog *backlog
-	asked   *inquiries
+	asked   *lookups
 }
 
 // IndexConfig wires an Index.
@@ -94,7 +94,7 @@ func NewIndex(cfg IndexConfig) *Index {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Index{cfg: cfg, memory: newShelf(memoryBound), backlog: newBacklog(), asked: new(inquiries)}
+	return &Index{cfg: cfg, memory: newLessonCache(memoryBound), backlog: newBacklog(), asked: new(lookups)}
 }
 
 // Location implements Known.

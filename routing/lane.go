@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -120,15 +121,14 @@ func (l *lane) queue(g *leg) (ended *leg) {
 	l.approach(g) // first: a gate stays shut when a newer ClientInfo supersedes the only one
 	key := objectKey{g.to, g.of.Object}
 	c := l.objects[key]
-	if c != nil {
-		ended = l.supersede(c, g)
-	}
-	if ended == nil && (l.queued >= maxQueued || l.queued > 0 && l.bytes+len(g.of.Body) > maxQueuedBytes) {
+	pointless := c.pointless(g)
+	if !l.hasRoom(g, pointless) {
 		l.overflowing = true
 		l.pass(g)
 		g.outcome = OutcomeOverflow
 		return g
 	}
+	ended = l.supersede(c, pointless)
 	if c == nil {
 		c = &chain{key: key}
 		l.objects[key] = c
@@ -140,17 +140,43 @@ func (l *lane) queue(g *leg) (ended *leg) {
 	return ended
 }
 
-// supersede takes out of the chain what the leg makes pointless.
-func (l *lane) supersede(c *chain, g *leg) (ended *leg) {
-	for o := c.first; o != nil; {
-		older := o
-		o = o.next
-		if g.of.supersedes(older.of) {
-			l.take(c, older)
-			l.pass(older)
-			older.outcome, older.next = OutcomeSuperseded, ended
-			ended = older
+// pointless are the legs of the chain, the newest first, that need not be sent
+// when the leg is. A PUT stays as long as something behind it goes to a part of
+// its object: an EVSE cannot arrive before its Location.
+func (c *chain) pointless(g *leg) (pointless []*leg) {
+	if c == nil {
+		return nil
+	}
+	var parts []string
+	for older := c.last; older != nil; older = older.previous {
+		switch {
+		case !g.of.supersedes(older.of):
+			parts = append(parts, older.of.Path)
+		case older.of.Method == "PUT" && slices.ContainsFunc(parts, older.of.holds):
+		default:
+			pointless = append(pointless, older)
 		}
+	}
+	return pointless
+}
+
+// hasRoom tells whether the leg may wait, once those are gone that it makes
+// pointless. Otherwise they stay: an older state arrives rather than none.
+func (l *lane) hasRoom(g *leg, pointless []*leg) bool {
+	queued, bytes := l.queued-len(pointless), l.bytes+len(g.of.Body)
+	for _, older := range pointless {
+		bytes -= len(older.of.Body)
+	}
+	return queued == 0 || queued < maxQueued && bytes <= maxQueuedBytes
+}
+
+// supersede takes legs out of their chain. They end, linked by next.
+func (l *lane) supersede(c *chain, pointless []*leg) (ended *leg) {
+	for _, older := range pointless {
+		l.take(c, older)
+		l.pass(older)
+		older.outcome, older.next = OutcomeSuperseded, ended
+		ended = older
 	}
 	return ended
 }
@@ -253,10 +279,16 @@ func (l *lane) pass(g *leg) {
 	at.waiting = nil
 }
 
-// clear ends everything that waits. What is in flight ends by itself.
-func (l *lane) clear(o Outcome) {
+// clear ends everything that waits for a platform that is not reachable. What is
+// in flight ends by itself. It looks at the directory again: the platform may be
+// back by now, and what was queued since is not lost.
+func (l *lane) clear() {
 	l.mu.Lock()
-	ended := l.empty(o)
+	if e := l.fanout.cfg.Directory.Snapshot().Platform(l.id); e != nil && e.Reachable() {
+		l.mu.Unlock()
+		return
+	}
+	ended := l.empty(OutcomeOffline)
 	l.mu.Unlock()
 	l.end(ended)
 }

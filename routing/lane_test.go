@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"busbar/ocpi"
+	"busbar/ocpi/peer"
+	"busbar/parties"
 )
 
 // pushOf reads "PATCH /L1/3256 status,last_updated": a push of the party's
@@ -61,6 +63,10 @@ func TestWhatANewerPushMakesPointlessIsNotSent(t *testing.T) {
 		{"a POST is not repeated, nor replaced", []string{"POST /L1 a", "POST /L1 a", "PUT /L1 a"}, []int{0, 1, 2}},
 		{"the Location leaves its EVSEs alone", []string{"PUT /L1/1 a", "PATCH /L1/1 a", "PUT /L1 a"}, []int{0, 1, 2}},
 		{"the EVSE leaves its Location alone", []string{"PUT /L1 a", "PUT /L1/1 a", "DELETE /L1/1"}, []int{0, 2}},
+		{"an EVSE does not arrive before its Location", []string{"PUT /L1 a", "PUT /L1/1 a", "PUT /L1 b"}, []int{0, 1, 2}},
+		{"an EVSE after the second PUT needs only that", []string{"PUT /L1 a", "PUT /L1 b", "PUT /L1/1 a", "PATCH /L1 b"}, []int{1, 2, 3}},
+		{"a connector does not arrive before its EVSE", []string{"PUT /L1/1 a", "PATCH /L1/1/2 a", "PUT /L1/1 b"}, []int{0, 1, 2}},
+		{"the parts of another EVSE do not count", []string{"PUT /L1/1 a", "PUT /L1/12/1 a", "PUT /L1/1 b"}, []int{1, 2}},
 		{"another query is another URL", []string{"PUT /T1?type=RFID a", "PUT /T1?type=APP_USER a", "PUT /T1 a"}, []int{0, 1, 2}},
 		{"another spelling is another URL", []string{"PUT /L1 a", "PUT /l1 a"}, []int{0, 1}},
 		{"escapes in member names", []string{`PATCH /L1 a`, `PATCH /L1 \u0061`}, []int{1}},
@@ -143,6 +149,42 @@ func TestBodiesThatWaitAreBounded(t *testing.T) {
 	}
 }
 
+func TestAnOlderStateStaysWhenTheNewerOneFindsNoRoom(t *testing.T) {
+	t.Parallel()
+	l := newLane(&Fanout{}, "p", false)
+	push := func(object string, size int) *leg {
+		d := pushOf(t, "PUT /L1 a")
+		d.Object, d.Body = object, make([]byte, size)
+		return l.queue(&leg{of: d})
+	}
+	push("full", maxQueuedBytes-100)
+	push("o1", 100)
+	if g := push("o1", 101); g == nil || g.outcome != OutcomeOverflow || l.queued != 2 || l.bytes != maxQueuedBytes {
+		t.Errorf("the larger one ended as %v; %d legs of %d bytes wait", g, l.queued, l.bytes)
+	}
+	if got := l.waitingOf(objectKey{object: "o1"}); len(got) != 1 || len(got[0]) != 100 {
+		t.Error("the older one does not wait any more")
+	}
+	if g := push("o1", 100); g == nil || g.outcome != OutcomeSuperseded || l.queued != 2 {
+		t.Error("one of the same size does not take its place")
+	}
+}
+
+func TestALaneIsNotClearedOfWhatCameAfterThePlatformWasBack(t *testing.T) {
+	t.Parallel()
+	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
+	set := func(revision int64, status ocpi.ConnectionStatus) {
+		d.Apply(platform("p", func(p *parties.Platform) { p.Status, p.Revision = status, revision }, role(t, "DEMSP", ocpi.RoleEMSP)), revision)
+	}
+	set(1, ocpi.Connected)
+	l := newLane(&Fanout{cfg: FanoutConfig{Directory: d}}, "p", false)
+	l.queue(&leg{of: pushOf(t, "PUT /L1 a")})
+	l.clear() // by somebody who saw it OFFLINE a moment before
+	if l.queued != 1 {
+		t.Error("a leg to a platform that is CONNECTED was ended")
+	}
+}
+
 // clientInfo is a push of a party's ClientInfo in one of its roles.
 func clientInfo(t *testing.T, name string, r ocpi.Role) *leg {
 	d := pushOf(t, "PUT /NL/CPA "+string(r))
@@ -179,6 +221,17 @@ func TestO5_ANewerClientInfoSupersedesTheOneOfTheSameRole(t *testing.T) {
 	}
 	if l.turn(w, newer) != object {
 		t.Error("the object waits on")
+	}
+}
+
+func TestO5_AClientInfoThatFindsNoRoomHoldsNobodyBack(t *testing.T) {
+	t.Parallel()
+	l := newLane(&Fanout{}, "p", false)
+	full := pushOf(t, "PUT /L1 a")
+	full.Object, full.Body = "full", make([]byte, maxQueuedBytes)
+	l.queue(&leg{of: full})
+	if g := l.queue(clientInfo(t, "NLCPA", ocpi.RoleCPO)); g == nil || g.outcome != OutcomeOverflow || len(l.gates) != 0 {
+		t.Errorf("it ended as %v, and %d gates are shut", g, len(l.gates))
 	}
 }
 

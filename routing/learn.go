@@ -96,18 +96,30 @@ func (x *Index) learn(kind LessonKind, pair Pair, first, second string) bool {
 	if !ok {
 		return false
 	}
-	now := time.Now()
 	// Of profiles the latest counts, so even the same one again is a lesson.
-	latestCounts := kind == LessonProfile
-	expires := now.Add(lifetime(kind))
-	if !latestCounts && x.memory.isFresh(key, pair, expires) {
+	alone := kind == LessonProfile
+	if !alone && x.memory.isFresh(key, pair, time.Now().Add(lifetime(kind))) {
 		return false
 	}
-	lesson := Lesson{Key: key, Kind: kind, Pair: pair, ExpiresAt: expires.UTC().Truncate(time.Second)}
-	if x.memory.put(&lesson, latestCounts, now) {
-		x.backlog.add(lesson)
-	}
+	x.take(kind, key, pair, alone)
 	return true
+}
+
+// take keeps a lesson; alone, it replaces the others of its key.
+func (x *Index) take(kind LessonKind, key LessonKey, pair Pair, alone bool) {
+	now := time.Now()
+	lesson := Lesson{Key: key, Kind: kind, Pair: pair, ExpiresAt: now.Add(lifetime(kind)).UTC().Truncate(time.Second)}
+	if x.memory.put(&lesson, alone, now) {
+		x.backlog.add(lesson, alone)
+	}
+}
+
+// correct takes who issued a token of which somebody else was known, and wrongly:
+// it moved, or a Session or CDR said so that its eMSP did not look at.
+func (x *Index) correct(req *ocpi.Request, issuer ocpi.PartyKey) {
+	if key, ok := lessonKey(LessonToken, authorizedUID(req.Path), tokenTypeOf(req.Query)); ok {
+		x.take(LessonToken, key, Pair{Owner: issuer}, true)
+	}
 }
 
 const (

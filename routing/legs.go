@@ -2,6 +2,7 @@ package routing
 
 import (
 	"encoding/json"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,6 +125,12 @@ func (d *delivery) supersedes(older *delivery) bool {
 		return older.Method == "PUT" || older.Method == "PATCH" || older.Method == "DELETE"
 	}
 	return false
+}
+
+// holds tells that a URL is of a part of the object that this delivery is about.
+func (d *delivery) holds(path string) bool {
+	rest, inside := strings.CutPrefix(path, d.Path)
+	return inside && strings.HasPrefix(rest, "/")
 }
 
 // covers tells that every member of the older body is in this one, too.

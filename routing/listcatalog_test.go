@@ -155,7 +155,7 @@ func TestO2_PullsFillTheCatalog(t *testing.T) {
 	h.holds(c, "NLCPA", "L007", "2026-03-01T00:00:00Z") // a push that came later than the list
 	s := keeps(t)
 	p, logged := newPuller(t, h.directory, s)
-	p.keep = keeping{loaded: c.Loaded, counts: c.Counts, apply: c.Apply, stored: c.Document}
+	p.keep = keeping{loaded: c.Loaded, counts: c.Counts, apply: c.Apply}
 	for _, counts := range []string{"objects=250 changed=249 older=1 foreign=0 bad=0", "objects=250 changed=0 older=1 foreign=0 bad=0"} {
 		if err := p.pull(t.Context(), h.directory.Snapshot().Platform("NLCPA"), noon); err != nil {
 			t.Fatal(err)

@@ -2,12 +2,14 @@ package routing
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"busbar/ocpi"
 	"busbar/ocpi/peer"
+	"busbar/parties"
 )
 
 const (
@@ -18,17 +20,23 @@ const (
 	mostAskedAtOnce = 64
 )
 
-// ask sends an authorisation to every eMSP of the plan at once; the first that
+// ask sends an authorisation to every eMSP of the legs at once; the first that
 // knows the token answers it (2.2.1 mod_tokens, Real-time authorization). The
 // other calls are cut off, and have ended when ask returns.
-func (r *Router) ask(ctx context.Context, plan *Plan, req *ocpi.Request, m *Message) Reply {
+func (r *Router) ask(ctx context.Context, caller *parties.Entry, legs []Leg, req *ocpi.Request, m *Message) Reply {
 	started := time.Now()
-	q := r.newInquiry(plan, req, started)
+	q := r.newInquiry(legs, req, started)
+	done, ok := r.asks.wait(ctx, caller.Platform.ID, q.until)
+	if !ok {
+		m.Peer = time.Since(started)
+		return r.noTurn(ctx, req, "authorisations that ask all eMSPs", m)
+	}
+	defer done()
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	answers := make(chan *legAnswer)
 	var callers sync.WaitGroup
-	for range min(len(plan.Ask), mostAskedAtOnce) {
+	for range min(len(legs), mostAskedAtOnce) {
 		callers.Go(func() { q.call(asking, answers) })
 	}
 	go func() { callers.Wait(); close(answers) }()
@@ -45,15 +53,45 @@ func (r *Router) ask(ctx context.Context, plan *Plan, req *ocpi.Request, m *Mess
 		return r.hubAnswer(req, ocpi.Errorf(ocpi.HubError, "the requester closed the connection"))
 	}
 	refusal := ocpi.HTTPErrorf(404, ocpi.UnknownToken, "no eMSP knows this token: %d were asked, %d of them did not answer properly",
-		len(plan.Ask), q.failed)
+		len(legs), q.failed)
 	m.Outcome, m.Detail = refusalOutcome(refusal.Status), refusal.Message
 	return r.hubAnswer(req, refusal)
+}
+
+// authorize sends an authorisation to the eMSP that is known to have issued the
+// token. If that does not know it, what the hub has learned is wrong, and the
+// others are asked.
+func (r *Router) authorize(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
+	reply := r.forward(ctx, plan, req, m)
+	if reply.Status != ocpi.UnknownToken {
+		return reply
+	}
+	view := View{Snapshot: r.cfg.Directory.Snapshot(), Hub: r.cfg.Hub.Party}
+	others := Issuers(view, plan.From.Party, caller.Platform.ID, nil)
+	others = slices.DeleteFunc(others, func(l Leg) bool { return l.Party == plan.To.Party })
+	if len(others) == 0 {
+		return reply
+	}
+	first := *m
+	better := r.ask(ctx, caller, others, req, m)
+	m.Peer += first.Peer
+	if m.Outcome != OutcomeOK {
+		better.Release()
+		first.Peer, req.To = m.Peer, plan.To
+		*m = first
+		return reply
+	}
+	reply.Release()
+	if knowsToken(better.Body, authorizedUID(req.Path)) {
+		r.cfg.Index.correct(req, req.To.Party)
+	}
+	return better
 }
 
 // inquiry is one authorisation on its way to many.
 type inquiry struct {
 	r    *Router
-	plan *Plan
+	legs []Leg
 	req  *ocpi.Request
 	// until is when all must have answered; one alone may take share.
 	until time.Time
@@ -73,10 +111,10 @@ type legAnswer struct {
 	ok bool
 }
 
-func (r *Router) newInquiry(plan *Plan, req *ocpi.Request, started time.Time) *inquiry {
+func (r *Router) newInquiry(legs []Leg, req *ocpi.Request, started time.Time) *inquiry {
 	whole := min(r.timeout(req), askTimeout)
-	q := &inquiry{r: r, plan: plan, req: req, until: started.Add(whole), share: whole}
-	if len(plan.Ask) > mostAskedAtOnce {
+	q := &inquiry{r: r, legs: legs, req: req, until: started.Add(whole), share: whole}
+	if len(legs) > mostAskedAtOnce {
 		q.share = whole / 2 // others wait for the place
 	}
 	return q
@@ -86,10 +124,10 @@ func (r *Router) newInquiry(plan *Plan, req *ocpi.Request, started time.Time) *i
 func (q *inquiry) call(ctx context.Context, answers chan<- *legAnswer) {
 	for ctx.Err() == nil {
 		at := int(q.next.Add(1)) - 1
-		if at >= len(q.plan.Ask) {
+		if at >= len(q.legs) {
 			return
 		}
-		answers <- q.askLeg(ctx, &q.plan.Ask[at])
+		answers <- q.askLeg(ctx, &q.legs[at])
 	}
 }
 

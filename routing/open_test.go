@@ -211,16 +211,58 @@ func TestAsk_TheRequesterGoesAway(t *testing.T) {
 	}
 }
 
+func TestM4_WhatWasLearnedWronglyOfATokenIsCorrected(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		emsps  map[string]http.HandlerFunc
+		status ocpi.StatusCode
+		from   string
+		known  string
+		calls  int
+	}{
+		{"the issuer knows it", map[string]http.HandlerFunc{"NLAAA": approves(), "NLBBB": approves()}, 1000, "NLAAA", "[NLAAA]", 1},
+		{"another issued it", map[string]http.HandlerFunc{"NLAAA": unknownToken(), "NLBBB": unknownToken(), "NLCCC": approves()}, 1000, "NLCCC", "[NLCCC]", 3},
+		{"nobody did", map[string]http.HandlerFunc{"NLAAA": unknownToken(), "NLBBB": unknownToken()}, 2004, "NLAAA", "[NLAAA]", 2},
+		{"there is nobody else", map[string]http.HandlerFunc{"NLAAA": unknownToken()}, 2004, "NLAAA", "[NLAAA]", 1},
+		{"the issuer wants to know more", map[string]http.HandlerFunc{"NLAAA": says(200, `{"status_code":2002}`), "NLBBB": approves()}, 2002, "NLAAA", "[NLAAA]", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			n := newInquiryNet(t, 30*time.Second, test.emsps)
+			// Its eMSP took a Session without a look at the token.
+			n.cfg.Index.Learn(request(t, "NLCPA", "NLAAA", `PUT RECEIVER sessions /NL/CPA/S1 {"cdr_token":{"uid":"0A"}}`), nil)
+			reply, req := n.authorize(t, t.Context())
+			if reply.Status != test.status || reply.From.Party != party(t, test.from) || req.To.Party != party(t, test.from) {
+				t.Errorf("got %d from %s", reply.Status, reply.From.Party)
+			}
+			reply.Release()
+			if known := fmt.Sprint(n.cfg.Index.Token("0A", "RFID")); known != test.known {
+				t.Errorf("%s are known then", known)
+			}
+			if m := n.journal.messages[0]; m.To != party(t, test.from) || m.OCPIStatus != test.status || m.Peer <= 0 {
+				t.Errorf("the journal says %+v", m)
+			}
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if len(n.calls) > test.calls || test.calls == 1 && len(n.calls) != 1 {
+				t.Errorf("%d calls were made", len(n.calls))
+			}
+		})
+	}
+}
+
 func TestAsk_FewAtATime(t *testing.T) {
 	t.Parallel()
-	var now, most, all atomic.Int32
+	var now, most atomic.Int32
+	var all sync.Map // by eMSP: a test whose server is gone may call its old port
 	emsps := make(map[string]http.HandlerFunc)
 	for i := range mostAskedAtOnce + 20 {
 		emsps[fmt.Sprintf("NL%d", 100+i)] = func(w http.ResponseWriter, r *http.Request) {
 			n := now.Add(1)
 			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 			}
-			all.Add(1)
+			all.Store(i, true)
 			now.Add(-1)
 			unknownToken()(w, r)
 		}
@@ -228,8 +270,23 @@ func TestAsk_FewAtATime(t *testing.T) {
 	n := newInquiryNet(t, 30*time.Second, emsps)
 	reply, _ := n.authorize(t, t.Context())
 	defer reply.Release()
-	if most.Load() > mostAskedAtOnce || all.Load() != mostAskedAtOnce+20 || !strings.Contains(string(reply.Body), "84 were asked, 0 of them") {
-		t.Errorf("%d asked, %d at once: %s", all.Load(), most.Load(), reply.Body)
+	asked := 0
+	all.Range(func(any, any) bool { asked++; return true })
+	if most.Load() > mostAskedAtOnce || asked != mostAskedAtOnce+20 || !strings.Contains(string(reply.Body), "84 were asked, 0 of them") {
+		t.Errorf("%d asked, %d at once: %s", asked, most.Load(), reply.Body)
+	}
+}
+
+func TestM4_ARefusedMessageTeachesNothing(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]int{`{"status_code":1000}`: 1, `{"status_code":2001}`: 0, `{"status_code":3000}`: 0, `<html>`: 0} {
+		n := newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{"NLAAA": says(200, answer)})
+		req := request(t, "NLCPA", "NLAAA", `POST RECEIVER cdrs {"cdr_token":{"country_code":"NL","party_id":"AAA","uid":"0B"}}`)
+		reply := n.Route(t.Context(), n.caller, req, time.Now())
+		reply.Release()
+		if known := n.cfg.Index.Token("0B", "RFID"); len(known) != want {
+			t.Errorf("from a message that was answered %s, %v was learned", answer, known)
+		}
 	}
 }
 

@@ -36,10 +36,10 @@ type Plan struct {
 // view and request give the same plan.
 func Decide(v View, caller *parties.Entry, req *ocpi.Request) Plan {
 	p := Plan{Kind: PlanRefused, From: req.From, To: req.To}
-	if p.Refusal = p.checkFrom(v.Snapshot, v.Hub, caller); p.Refusal != nil {
+	if p.Refusal = p.checkFrom(&v, caller); p.Refusal != nil {
 		return p
 	}
-	if p.Refusal = checkOwner(caller, req); p.Refusal != nil {
+	if p.Refusal = checkOwner(&v, caller, req); p.Refusal != nil {
 		return p
 	}
 	switch p.To.Party {
@@ -72,7 +72,7 @@ func (p *Plan) send(v *View, req *ocpi.Request, kind PlanKind) {
 
 // checkFrom holds that the requester is the platform's (R9). A token
 // authenticates a platform; the FROM header names the party it speaks for.
-func (p *Plan) checkFrom(s *parties.Snapshot, hub ocpi.PartyKey, caller *parties.Entry) *ocpi.Error {
+func (p *Plan) checkFrom(v *View, caller *parties.Entry) *ocpi.Error {
 	if p.From.IsZero() {
 		only, ok := caller.OnlyParty()
 		if !ok {
@@ -83,23 +83,24 @@ func (p *Plan) checkFrom(s *parties.Snapshot, hub ocpi.PartyKey, caller *parties
 		return nil
 	}
 	party := p.From.Party
-	if caller.SpeaksFor(party) {
-		return nil
-	}
-	// A peer hub carries the parties behind it (R10), but not one that is
-	// connected here.
-	if caller.IsHub() && party != hub && !s.Connects(party) {
+	if caller.SpeaksFor(party) || v.isBehind(caller, party) {
 		return nil
 	}
 	return ocpi.HTTPErrorf(403, ocpi.InvalidParameters,
 		"headers OCPI-from-country-code and OCPI-from-party-id: %s is not a party of this platform", party)
 }
 
+// isBehind tells a party that a peer hub may carry (R10, E1): any but those that
+// are connected here, or this hub itself. Whoever registers can call itself a HUB.
+func (v *View) isBehind(caller *parties.Entry, party ocpi.PartyKey) bool {
+	return caller.IsHub() && party != v.Hub && !v.Snapshot.Connects(party)
+}
+
 // checkOwner holds that nobody writes what another party owns: the owner in the
 // URL of a Client Owned Object must be the caller's (E1, 2.2.1
 // transport_and_format, Client Owned Object Push, Errors).
-func checkOwner(caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
-	if req.Interface != ocpi.Receiver || !req.Module.ClientOwned() || !req.IsWrite() || caller.IsHub() {
+func checkOwner(v *View, caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
+	if req.Interface != ocpi.Receiver || !req.Module.ClientOwned() || !req.IsWrite() {
 		return nil
 	}
 	countryCode, rest, _ := strings.Cut(strings.TrimPrefix(req.Path, "/"), "/")
@@ -109,7 +110,7 @@ func checkOwner(caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
 		return ocpi.Errorf(ocpi.InvalidParameters,
 			"URL of module %s must be {country_code}/{party_id}/{id}: %v", req.Module, err)
 	}
-	if !caller.SpeaksFor(owner) {
+	if !caller.SpeaksFor(owner) && !v.isBehind(caller, owner) {
 		return ocpi.HTTPErrorf(404, ocpi.InvalidParameters,
 			"URL names %s as the owner, which is not a party of this platform", owner)
 	}

@@ -107,6 +107,10 @@ func TestE1_NobodyWritesWhatAnotherOwns(t *testing.T) {
 		{"an object of somebody else", "solo", "DECPO", "DEMSP", pushLocation, refused(2001, "NLCPA").withHTTP(404)},
 		{"a URL without an owner", "solo", "DECPO", "DEMSP", "PATCH RECEIVER sessions /S1", refused(2001, "{country_code}")},
 		{"reading is not writing", "solo", "DECPO", "DEMSP", "GET RECEIVER locations /NL/CPA/L1", direct("drivers")},
+		{"a peer hub, of a party behind it", "hub", "BEHUB", "DECPO", "PUT RECEIVER locations /NL/XXX/L1", direct("solo")},
+		{"a peer hub, of a party that is connected here", "hub", "BEHUB", "DECPO", pushLocation, refused(2001, "NLCPA").withHTTP(404)},
+		{"a peer hub, for all, of a party that is connected here", "hub", "BEHUB", "EUBUS", pushLocation, refused(2001, "NLCPA").withHTTP(404)},
+		{"a peer hub, of this hub", "hub", "BEHUB", "DECPO", "PUT RECEIVER tokens /EU/BUS/0A", refused(2001, "EUBUS").withHTTP(404)},
 		{"a module without owners in its URL", "solo", "DECPO", "NLCPA", "POST RECEIVER nltnm-x /NL/CPA/1", direct("chargers")},
 	})
 }

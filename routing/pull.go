@@ -41,7 +41,6 @@ type keeping struct {
 	loaded func() bool
 	counts func() []catalog.Count
 	apply  func(context.Context, catalog.Write) (catalog.Applied, error)
-	stored func(catalog.Key) ([]byte, bool)
 }
 
 // pullOrder is a pull that is to be made.
@@ -72,7 +71,7 @@ func NewPuller(cfg PullerConfig) *Puller {
 		cfg: cfg, asked: make(map[parties.PlatformID]pullOrder), running: make(map[parties.PlatformID]bool),
 		changed: make(chan struct{}, 1),
 		keep: keeping{
-			loaded: cfg.Catalog.Loaded, counts: cfg.Catalog.Counts, apply: cfg.Catalog.Apply, stored: cfg.Catalog.Document,
+			loaded: cfg.Catalog.Loaded, counts: cfg.Catalog.Counts, apply: cfg.Catalog.Apply,
 		},
 	}
 }

@@ -3,6 +3,7 @@ package routing
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,7 @@ func keeps(t *testing.T, owners ...string) *recordingStore {
 }
 
 func (s *recordingStore) keeping() keeping {
-	return keeping{loaded: s.loaded, counts: s.counts, apply: s.apply, stored: s.stored}
+	return keeping{loaded: s.loaded, counts: s.counts, apply: s.apply}
 }
 
 func (s *recordingStore) loaded() bool {
@@ -69,13 +70,6 @@ func (s *recordingStore) counts() []catalog.Count {
 	return counts
 }
 
-func (s *recordingStore) stored(k catalog.Key) ([]byte, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	document, ok := s.documents[k]
-	return []byte(document), ok
-}
-
 func (s *recordingStore) apply(_ context.Context, w catalog.Write) (catalog.Applied, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,11 +80,23 @@ func (s *recordingStore) apply(_ context.Context, w catalog.Write) (catalog.Appl
 	}
 	key := catalog.Key{Module: w.Module, Owner: w.Owner, ID: strings.ToLower(w.ID)}
 	old, had := s.documents[key]
+	if w.IfNotOlder && had && lastUpdated(old).After(lastUpdated(string(w.Body))) {
+		w.Then(catalog.Applied{Key: key, Older: true})
+		return catalog.Applied{Key: key, Older: true}, nil
+	}
 	applied := catalog.Applied{Key: key, Created: !had, Changed: old != string(w.Body)}
 	s.documents[key] = string(w.Body)
 	s.writes = append(s.writes, w)
 	w.Then(applied)
 	return applied, nil
+}
+
+func lastUpdated(object string) time.Time {
+	var o struct {
+		LastUpdated time.Time `json:"last_updated"`
+	}
+	_ = json.Unmarshal([]byte(object), &o)
+	return o.LastUpdated
 }
 
 // Append implements BroadcastLog.

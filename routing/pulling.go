@@ -211,13 +211,10 @@ func (run *pulling) skip(call *listCall, err error) {
 // to all, since a receiver that missed it does not ask. The error is the
 // catalog's, not the object's.
 func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) error {
-	if run.newerIsKept(o) {
-		run.count(func(c *pullCount) { c.older++ })
-		return nil
-	}
 	var kept func(context.Context) error
 	w := catalog.Write{
 		Method: "PUT", Module: call.module, Owner: call.party, ID: o.id, Body: o.body, Received: run.now,
+		IfNotOlder: true, // a push may have come in while the list was on its way
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
@@ -228,7 +225,10 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 	if call.module == ocpi.ModuleLocations {
 		w.Operator = operator(run.from, call.party) // U6
 	}
-	_, err := run.p.keep.apply(ctx, w)
+	applied, err := run.p.keep.apply(ctx, w)
+	if applied.Older {
+		run.count(func(c *pullCount) { c.older++ })
+	}
 	if refusal, ok := ocpi.AsError(err); ok && refusal.Status/1000 == 2 {
 		run.skip(call, fmt.Errorf("%s: %w", o.id, err))
 		return nil
@@ -243,29 +243,6 @@ func (run *pulling) count(change func(*pullCount)) {
 	run.mu.Lock()
 	defer run.mu.Unlock()
 	change(&run.pullCount)
-}
-
-// newerIsKept tells that the catalog has a later state than the list: a push
-// that came in while the list was on its way.
-func (run *pulling) newerIsKept(o *pulledObject) bool {
-	document, ok := run.p.keep.stored(o.key)
-	if !ok {
-		return false
-	}
-	have, known := lastUpdated(document)
-	pulled, dated := lastUpdated(o.body)
-	return known && dated && have.After(pulled)
-}
-
-func lastUpdated(object []byte) (time.Time, bool) {
-	var o struct {
-		LastUpdated string `json:"last_updated"`
-	}
-	if json.Unmarshal(object, &o) != nil {
-		return time.Time{}, false
-	}
-	t, err := ocpi.ParseTime(o.LastUpdated)
-	return t, err == nil
 }
 
 func (run *pulling) broadcast(call *listCall, o *pulledObject) *Broadcast {

@@ -17,6 +17,10 @@ import (
 type Router struct {
 	cfg     RouterConfig
 	metrics *metrics
+	// asks and gathers are the requests under way that call many platforms.
+	asks, gathers *turns
+	// listCalls has room for the calls of all gathers together.
+	listCalls chan struct{}
 }
 
 // RouterConfig wires a Router.
@@ -56,7 +60,11 @@ func NewRouter(cfg RouterConfig) *Router {
 	if cfg.Suspect == nil {
 		cfg.Suspect = func(parties.PlatformID) {}
 	}
-	return &Router{cfg: cfg, metrics: newMetrics(cfg.Metrics)}
+	return &Router{
+		cfg: cfg, metrics: newMetrics(cfg.Metrics),
+		asks: newTurns(mostAsks, mostAsksOfOne), gathers: newTurns(mostGathers, mostGathersOfOne),
+		listCalls: make(chan struct{}, mostListCalls),
+	}
 }
 
 // Reply is the answer to a routed request. Its body is valid until Release.
@@ -134,7 +142,9 @@ func (r *Router) carry(ctx context.Context, caller *parties.Entry, plan *Plan, r
 	case plan.Kind == PlanCatalog:
 		return r.list(ctx, caller, req, m)
 	case plan.Receiver == nil:
-		return r.ask(ctx, plan, req, m)
+		return r.ask(ctx, caller, plan.Ask, req, m)
+	case plan.FromIndex && req.IsAuthorize():
+		return r.authorize(ctx, caller, plan, req, m)
 	}
 	return r.forward(ctx, plan, req, m)
 }

@@ -107,7 +107,7 @@ func (w *worker) carry(g *leg) {
 	if entry == nil || !entry.Reachable() {
 		g.outcome, g.next = OutcomeOffline, nil
 		w.lane.end(g)
-		w.lane.clear(OutcomeOffline)
+		w.lane.clear()
 		return
 	}
 	sent := time.Now()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -183,7 +184,11 @@ func (g *Gateway) clientInfo(c *gin.Context, caller parties.Caller) (ocpi.Respon
 	if c.Request.Method != http.MethodGet {
 		return ocpi.Response{}, ocpi.HTTPErrorf(http.StatusMethodNotAllowed, ocpi.ClientError, "the hub's hubclientinfo can only be read")
 	}
-	query, err := ocpi.ParsePaging(c.Request.URL.Query())
+	values, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return ocpi.Response{}, ocpi.Errorf(ocpi.InvalidParameters, "the query is not valid: %v", err)
+	}
+	query, err := ocpi.ParsePaging(values)
 	if err != nil {
 		return ocpi.Response{}, err
 	}

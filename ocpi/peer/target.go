@@ -137,6 +137,25 @@ func (t *Target) Relative(link string) (path, query string, ok bool) {
 	if u.Scheme != base.Scheme || !strings.EqualFold(address(u), address(base)) {
 		return "", "", false
 	}
+	return t.behind(base, u)
+}
+
+// RelativePath is Relative for peers behind proxies, which write another host or
+// scheme than they are reached at: those do not count.
+func (t *Target) RelativePath(link string) (path, query string, ok bool) {
+	base, err := url.Parse(t.raw)
+	if err != nil {
+		return "", "", false
+	}
+	u, err := base.Parse(strings.TrimSpace(link))
+	if err != nil || u.Fragment != "" || u.User != nil || u.Opaque != "" {
+		return "", "", false
+	}
+	return t.behind(base, u)
+}
+
+// behind is what stands behind the target's own path.
+func (t *Target) behind(base, u *url.URL) (path, query string, ok bool) {
 	own := strings.TrimRight(base.EscapedPath(), "/")
 	rest, found := strings.CutPrefix(u.EscapedPath(), own)
 	if !found || rest != "" && rest[0] != '/' {

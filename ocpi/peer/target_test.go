@@ -136,6 +136,25 @@ func TestU4_LinksThatLeadElsewhere(t *testing.T) {
 	}
 }
 
+func TestU4_WhatAPeerBehindAProxyCallsItself(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		link, path string
+		ok         bool
+	}{
+		{"http://internal:8080/ocpi/cdrs/1234", "/1234", true},
+		{"/ocpi/cdrs/1234", "/1234", true},
+		{"https://evil.example/cdrs/1", "", false},
+		{"https://evil.example/ocpi/cdrs/../x", "", false},
+		{"https://u@p.example/ocpi/cdrs/1", "", false},
+		{"mailto:x@p.example", "", false},
+	} {
+		if path, _, ok := target(t, "https://p.example/ocpi/cdrs").RelativePath(test.link); path != test.path || ok != test.ok {
+			t.Errorf("%q is %q, %v", test.link, path, ok)
+		}
+	}
+}
+
 func TestRedirectedSlash(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

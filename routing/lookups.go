@@ -9,15 +9,15 @@ const (
 	// askAgain is how long an answer of the record stands for the next request
 	// with the same key, whatever it was.
 	askAgain = time.Second
-	// mostInquiries bounds the questions to the record in that time: whoever guesses
+	// mostLookups bounds the questions to the record in that time: whoever guesses
 	// ids does not load it. Beyond, only memory answers.
-	mostInquiries = 1000
+	mostLookups = 1000
 	// complainAgain is how often a failing record is logged.
 	complainAgain = time.Minute
 )
 
-// inquiries remembers what the record was asked lately.
-type inquiries struct {
+// lookups remembers what the record was asked lately.
+type lookups struct {
 	mu    sync.Mutex
 	since time.Time
 	// keys were asked since then, before in the interval before it.
@@ -27,28 +27,28 @@ type inquiries struct {
 }
 
 // recently tells that the record needs no asking now.
-func (a *inquiries) recently(key LessonKey, now time.Time) bool {
+func (a *lookups) recently(key LessonKey, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turn(now)
 	_, lately := a.keys[key]
 	_, before := a.before[key]
-	return lately || before || len(a.keys) >= mostInquiries || now.Before(a.downUntil)
+	return lately || before || len(a.keys) >= mostLookups || now.Before(a.downUntil)
 }
 
 // note remembers that the record was asked for a key.
-func (a *inquiries) note(key LessonKey, now time.Time) {
+func (a *lookups) note(key LessonKey, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turn(now)
-	if len(a.keys) < mostInquiries {
+	if len(a.keys) < mostLookups {
 		a.keys[key] = struct{}{}
 	}
 }
 
 // failed remembers that the record did not answer; it tells whether that is to
 // be logged.
-func (a *inquiries) failed(now time.Time) bool {
+func (a *lookups) failed(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.downUntil = now.Add(askAgain)
@@ -60,7 +60,7 @@ func (a *inquiries) failed(now time.Time) bool {
 }
 
 // turn forgets what was asked long ago.
-func (a *inquiries) turn(now time.Time) {
+func (a *lookups) turn(now time.Time) {
 	switch age := now.Sub(a.since); {
 	case a.keys == nil || age >= 2*askAgain:
 		a.before, a.keys, a.since = nil, make(map[LessonKey]struct{}), now

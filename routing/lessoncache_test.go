@@ -9,7 +9,7 @@ import (
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	const bound = 64 * 20
-	s := newShelf(bound)
+	s := newLessonCache(bound)
 	now := time.Now()
 	lesson := func(i int) *Lesson {
 		key, _ := lessonKey(LessonLocation, fmt.Sprint(i), "")
@@ -25,7 +25,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	for i := range s.parts {
 		p := &s.parts[i]
-		if p.held != len(p.young) || len(p.young)+len(p.old) > bound/shelfParts {
+		if p.held != len(p.young) || len(p.young)+len(p.old) > bound/cacheParts {
 			t.Errorf("part %d holds %d and %d lessons, and counts %d", i, len(p.young), len(p.old), p.held)
 		}
 	}

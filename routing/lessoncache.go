@@ -13,19 +13,19 @@ const (
 	// mostPairs bounds the parties of one key: with as many as that, nothing is
 	// led anywhere by it.
 	mostPairs = 64
-	// shelfParts keeps cores apart that learn at the same time.
-	shelfParts = 64
+	// cacheParts keeps cores apart that learn at the same time.
+	cacheParts = 64
 )
 
-// shelf holds lessons in memory. Each part has two generations: when the young
+// lessonCache holds lessons in memory. Each part has two generations: when the young
 // one is full, it becomes the old one, and what was not touched meanwhile goes.
-type shelf struct {
-	parts [shelfParts]shelfPart
+type lessonCache struct {
+	parts [cacheParts]cachePart
 	// full is the most lessons in one generation of a part.
 	full int
 }
 
-type shelfPart struct {
+type cachePart struct {
 	mu         sync.RWMutex
 	young, old map[LessonKey]memo
 	// held counts the lessons in young.
@@ -45,21 +45,21 @@ type held struct {
 	expires uint32
 }
 
-func newShelf(bound int) *shelf {
-	s := &shelf{full: max(bound/shelfParts/2, 1)}
+func newLessonCache(bound int) *lessonCache {
+	s := &lessonCache{full: max(bound/cacheParts/2, 1)}
 	for i := range s.parts {
 		s.parts[i].young = make(map[LessonKey]memo)
 	}
 	return s
 }
 
-func (s *shelf) part(key LessonKey) *shelfPart { return &s.parts[key[0]%shelfParts] }
+func (s *lessonCache) part(key LessonKey) *cachePart { return &s.parts[key[0]%cacheParts] }
 
 func seconds(t time.Time) uint32 { return uint32(t.Unix()) }
 
 // isFresh tells that the lesson is held and was taken less than refreshAfter
 // before one that would now expire at expires.
-func (s *shelf) isFresh(key LessonKey, pair Pair, expires time.Time) bool {
+func (s *lessonCache) isFresh(key LessonKey, pair Pair, expires time.Time) bool {
 	p := s.part(key)
 	least := seconds(expires.Add(-refreshAfter))
 	p.mu.RLock()
@@ -80,7 +80,7 @@ func (s *shelf) isFresh(key LessonKey, pair Pair, expires time.Time) bool {
 
 // put takes a lesson, unless its key has too many; alone drops all others of the
 // key.
-func (s *shelf) put(l *Lesson, alone bool, now time.Time) (taken bool) {
+func (s *lessonCache) put(l *Lesson, alone bool, now time.Time) (taken bool) {
 	p := s.part(l.Key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *shelf) put(l *Lesson, alone bool, now time.Time) (taken bool) {
 }
 
 // fill takes what the record holds of a key. alone keeps only the latest.
-func (s *shelf) fill(key LessonKey, lessons []Lesson, alone bool, now time.Time) {
+func (s *lessonCache) fill(key LessonKey, lessons []Lesson, alone bool, now time.Time) {
 	p := s.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,7 +134,7 @@ func with(lessons []held, add held, now time.Time) (_ []held, taken bool) {
 }
 
 // get is what is held of a key and has not expired.
-func (s *shelf) get(key LessonKey, now time.Time) []Pair {
+func (s *lessonCache) get(key LessonKey, now time.Time) []Pair {
 	p := s.part(key)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -148,7 +148,7 @@ func (s *shelf) get(key LessonKey, now time.Time) []Pair {
 }
 
 // askedSince tells that the record was asked for the key, and had something.
-func (s *shelf) askedSince(key LessonKey, since time.Time) bool {
+func (s *lessonCache) askedSince(key LessonKey, since time.Time) bool {
 	p := s.part(key)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -156,7 +156,7 @@ func (s *shelf) askedSince(key LessonKey, since time.Time) bool {
 	return len(m.lessons) > 0 && m.asked > seconds(since)
 }
 
-func (p *shelfPart) memo(key LessonKey) memo {
+func (p *cachePart) memo(key LessonKey) memo {
 	if m, ok := p.young[key]; ok {
 		return m
 	}
@@ -164,7 +164,7 @@ func (p *shelfPart) memo(key LessonKey) memo {
 }
 
 // keep moves a memo to the young generation, if it is not there.
-func (p *shelfPart) keep(key LessonKey, m memo, full int) {
+func (p *cachePart) keep(key LessonKey, m memo, full int) {
 	if _, young := p.young[key]; !young && len(m.lessons) > 0 {
 		p.place(key, m, full)
 	}
@@ -172,7 +172,7 @@ func (p *shelfPart) keep(key LessonKey, m memo, full int) {
 
 // place puts a memo into the young generation, and lets that grow old when it is
 // full.
-func (p *shelfPart) place(key LessonKey, m memo, full int) {
+func (p *cachePart) place(key LessonKey, m memo, full int) {
 	p.held += len(m.lessons) - len(p.young[key].lessons)
 	p.young[key] = m
 	delete(p.old, key)
