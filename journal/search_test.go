@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -187,7 +188,7 @@ func TestSearch_ARareMessageIsFoundByCursor(t *testing.T) {
 	t.Parallel()
 	store := &memoryStore{}
 	r := New(Config{Store: store})
-	for i := range 3*segmentsMost + 10 {
+	for i := range 3*bodiesMost + 10 {
 		m := passed(t, "hay", "NLCPA", "DEMSP")
 		if i == 3 {
 			m.Module = ocpi.ModuleCDRs
@@ -198,12 +199,66 @@ func TestSearch_ARareMessageIsFoundByCursor(t *testing.T) {
 		store.segments = append(store.segments, segment)
 	}
 	q := Query{Filter: Filter{Module: ocpi.ModuleCDRs}, Limit: 10}
-	if first := find(t, r, q); first.Next == "" || len(first.Items) != 0 || store.read > segmentsMost+segmentsAtOnce {
-		t.Errorf("first page %v, next %q, after %d segments", first.Items, first.Next, store.read)
+	if first := find(t, r, q); first.Next == "" || len(first.Items) != 0 || store.opened > bodiesMost+bodiesAtOnce {
+		t.Errorf("first page %v, next %q, after %d segments", first.Items, first.Next, store.opened)
 	}
 	if ids, pages := all(t, r, q); !slices.Equal(ids, []string{"needle"}) || pages < 3 {
 		t.Errorf("found %v in %d pages", ids, pages)
 	}
+}
+
+// A message of some days ago is found among a busy hub's without reading what
+// was stored since: the filters tell that it is not there.
+func TestSearch_AnOldMessageIsFoundByItsCorrelationID(t *testing.T) {
+	t.Parallel()
+	store := &memoryStore{}
+	r := New(Config{Store: store})
+	for i := range 20_000 {
+		m := passed(t, fmt.Sprint("hay-", i), "NLCPA", "DEMSP")
+		if i == 3 {
+			m.CorrelationID = "needle"
+		}
+		m.Time = time.Unix(1_700_000_000+int64(i)*15, 0) // four days
+		store.segments = append(store.segments, r.codec.seal(batch{messages: []routing.Message{m}, size: 1}, m.Time.Add(m.Duration)))
+	}
+	items, err := r.Message(t.Context(), "needle", time.Time{}, time.Time{})
+	if err != nil || len(items) != 1 || items[0].CorrelationID != "needle" {
+		t.Fatalf("found %v, %v", items, err)
+	}
+	if most := 20_000 / 50; store.opened > most {
+		t.Errorf("read %d bodies of %d", store.opened, store.read)
+	}
+	page := find(t, r, Query{Filter: Filter{CorrelationID: "needle"}})
+	if page.ids() != "needle" {
+		t.Errorf("listed %q, next %q", page.ids(), page.Next)
+	}
+}
+
+// A segment that is forgotten between the look at it and the reading of it is
+// passed by.
+func TestSearch_PassesByWhatIsForgottenMeanwhile(t *testing.T) {
+	t.Parallel()
+	store := &forgetful{memoryStore: &memoryStore{}}
+	r := New(Config{Store: store})
+	for _, id := range []string{"a", "b", "c"} {
+		store.keep(t, r.codec, []routing.Message{passed(t, id, "NLCPA", "DEMSP")})
+	}
+	store.forgets = store.segments[1].ID
+	if got := find(t, r, Query{}); got.ids() != "c a" || got.Next != "" {
+		t.Errorf("found %q, next %q", got.ids(), got.Next)
+	}
+}
+
+// forgetful has one segment no more when its body is asked for.
+type forgetful struct {
+	*memoryStore
+	forgets string
+}
+
+func (s *forgetful) Bodies(ctx context.Context, ids []string) (map[string][]byte, error) {
+	bodies, err := s.memoryStore.Bodies(ctx, ids)
+	delete(bodies, s.forgets)
+	return bodies, err
 }
 
 func TestSearch_RefusesAForeignCursor(t *testing.T) {

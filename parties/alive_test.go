@@ -350,8 +350,8 @@ func TestO3_WhoCallsAnotherReplicaIsNotChecked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := w.checks(); got != "" || m.store.gets > 20 {
-			t.Errorf("checked %q, and asked the record %d times", got, m.store.gets)
+		if got := w.checks(); got != "" || m.store.asked() > 20 {
+			t.Errorf("checked %q, and asked the record %d times", got, m.store.asked())
 		}
 		w.kill("cpo")
 		passes(minutes5 + minutes5/8 + time.Second) // since it last called there

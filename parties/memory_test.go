@@ -30,6 +30,13 @@ func newMemory() *memory {
 	return &memory{platforms: make(map[PlatformID]Platform), agreements: make(map[[2]ocpi.PartyKey]Agreement)}
 }
 
+// asked is how often one platform was read.
+func (m *memory) asked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gets
+}
+
 func (m *memory) Revision(context.Context) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

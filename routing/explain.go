@@ -112,7 +112,7 @@ func unlisted(v *View, caller *parties.Entry, req *ocpi.Request, excluded func(E
 			why = unreachable
 		case !catalog.Keeps(m) && e.Endpoint(m, ocpi.Sender) == nil:
 			why = noEndpoint
-		case !v.permits(req.From.Party, party, m):
+		case !v.Snapshot.Permits(req.From.Party, party, m):
 			why = noAgreement
 		}
 		if why != none {

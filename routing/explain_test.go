@@ -101,7 +101,7 @@ func TestUnlistedOwnersAreThoseThatTheListLeavesOut(t *testing.T) {
 
 func TestUnlistedOwnersMayHaveNoAgreement(t *testing.T) {
 	t.Parallel()
-	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Permits: onlyBetween(t, "DEMSP NLCPA", "DEMSP ATONE")}
+	v := View{Snapshot: closedMarket(t, "DEMSP NLCPA ATONE"), Hub: party(t, "EUBUS")}
 	var got []string
 	unlisted(&v, v.Snapshot.Platform("drivers"), request(t, "DEMSP", "EUBUS", "GET SENDER locations"), func(x Exclusion) {
 		if x.Reason == "no agreement" {
