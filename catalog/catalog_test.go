@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -273,14 +274,106 @@ func TestS5_NothingIsKeptWhenTheRecordFails(t *testing.T) {
 		if strings.Count(log.String(), "could not be kept") != 1 {
 			t.Errorf("log: %s", &log)
 		}
-		// The commit went through, but its answer was lost.
-		r.set(func(r *record) { r.fail, r.failAfter = nil, errDown })
+		// The commit went through, but the record is not there to tell.
+		r.set(func(r *record) { r.fail, r.failAfter, r.downAfter = nil, errDown, true })
 		_, err = c.Apply(t.Context(), w)
 		refused(t, err, 4000, "so nothing was sent")
-		r.set(func(r *record) { r.failAfter = nil })
+		r.set(func(r *record) { r.fail, r.failAfter, r.downAfter = nil, nil, false })
 		a := apply(t, c, location("PUT", nlTNM, "A", `{"last_updated":"2026-06-07T12:00:00.000Z"}`))
 		if a.Created {
 			t.Error("memory missed what the record has")
+		}
+	})
+}
+
+// TestS5_ALostAnswerIsLookedUp: the record has the commit, only its answer did
+// not arrive. What it keeps is sent.
+func TestS5_ALostAnswerIsLookedUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c, other := running(t, r), running(t, r)
+		sent := 0
+		put := location("PUT", nlTNM, "A", `{"n":1,"last_updated":1}`)
+		put.Then = func(catalog.Applied) { sent++ }
+		r.set(func(r *record) { r.failAfter = errDown })
+		if a := apply(t, c, put); !a.Created || a.Revision != 1 || sent != 1 {
+			t.Errorf("%+v, sent %d times", a, sent)
+		}
+		put.Body = []byte(`{"n":2,"last_updated":2}`)
+		if a := apply(t, c, put); a.Created || !a.Changed || a.Revision != 2 || sent != 2 {
+			t.Errorf("%+v, sent %d times", a, sent)
+		}
+		gone := tariff("DELETE", "T", ``)
+		apply(t, c, tariff("PUT", "T", `{}`))
+		apply(t, c, gone)
+		r.set(func(r *record) { r.failAfter = nil })
+		if a := apply(t, other, put); a.Created || a.Changed {
+			t.Errorf("the other replica: %+v", a)
+		}
+		if doc, _ := c.Document(key("a")); !strings.Contains(string(doc), `"n":2`) || c.Owners(ocpi.ModuleTariffs, "T") != nil {
+			t.Errorf("memory differs: %s", doc)
+		}
+	})
+}
+
+// TestReplicaCatchesUpInParts: after a long outage there is more than one part.
+func TestReplicaCatchesUpInParts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		one, two := running(t, r), running(t, r)
+		r.set(func(r *record) { r.hangs, r.page = true, 3 })
+		time.Sleep(time.Second) // neither follows
+		for i := range 20 {
+			r.mu.Lock()
+			r.revision++
+			row := catalog.Row{
+				Key: key(fmt.Sprint("l", i)), Seq: int64(i + 1), Revision: r.revision, ChangedAt: time.Now(),
+				Document: []byte(`{"id":"x"}`), LastUpdated: time.Now(),
+			}
+			r.rows[row.Key], r.lastSeq = row, row.Seq
+			r.written = append(r.written, row.Key)
+			r.mu.Unlock()
+		}
+		r.set(func(r *record) { r.hangs = false })
+		time.Sleep(20 * time.Second)
+		apply(t, one, location("PUT", nlTNM, "last", `{}`))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, c := range []*catalog.Catalog{one, two} {
+			if _, page, err := c.AppendPage(nil, catalog.Query{Module: ocpi.ModuleLocations, Limit: 1}); err != nil || page.Total != 21 {
+				t.Errorf("%d of 21 objects, %v", page.Total, err)
+			}
+		}
+	})
+}
+
+// TestS5_ABatchIsBoundedInBytes: what waits together is not written together
+// when it is too large for one statement.
+func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		gate := make(chan struct{})
+		r.set(func(r *record) { r.gate = gate })
+		var mu sync.Mutex
+		var order []int
+		var pushes sync.WaitGroup
+		large := `{"name":"` + strings.Repeat("x", 10<<20) + `"}`
+		for i := range 10 {
+			w := location("PUT", nlTNM, fmt.Sprint("L", i), large)
+			w.Then = func(catalog.Applied) { mu.Lock(); defer mu.Unlock(); order = append(order, i) }
+			pushes.Go(func() {
+				if _, err := c.Apply(context.Background(), w); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // in this order
+		}
+		close(gate)
+		pushes.Wait()
+		// The first went alone, then four at a time.
+		if !slices.IsSorted(order) || len(order) != 10 || r.commits != 4 || len(r.rows) != 10 {
+			t.Errorf("order %v, %d commits of %d objects", order, r.commits, len(r.rows))
 		}
 	})
 }

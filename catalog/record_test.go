@@ -25,6 +25,10 @@ type record struct {
 	// fail is what every call answers; failAfter is what Commit answers after it
 	// committed.
 	fail, failAfter error
+	// downAfter tells that nothing is answered after failAfter.
+	downAfter bool
+	// page, when it is not 0, is after how many rows Since ends.
+	page int
 	// gate, when it is not nil, holds every Commit until it can receive.
 	gate chan struct{}
 	// hangs tells that Revision answers only when its caller gives up.
@@ -89,7 +93,16 @@ func (r *record) Load(_ context.Context, each func(catalog.Row) error) (int64, i
 func (r *record) Since(_ context.Context, revision int64) ([]catalog.Row, int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.since(revision), r.revision, r.fail
+	rows := r.since(revision)
+	if r.page == 0 || len(rows) <= r.page {
+		return rows, r.revision, r.fail
+	}
+	upTo := rows[r.page-1].Revision
+	end := slices.IndexFunc(rows, func(row catalog.Row) bool { return row.Revision > upTo })
+	if end < 0 {
+		end = len(rows)
+	}
+	return rows[:end], upTo, r.fail
 }
 
 func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {
@@ -122,6 +135,9 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 		r.rows[row.Key] = row
 		r.written = append(r.written, row.Key)
 		r.lastSeq = max(r.lastSeq, row.Seq)
+	}
+	if r.downAfter {
+		r.fail = r.failAfter
 	}
 	return r.revision, r.failAfter
 }
