@@ -238,9 +238,8 @@ func (o *overlay) apply(p *push) (Applied, *ocpi.Error) {
 	if refusal != nil {
 		return Applied{}, refusal
 	}
-	if n := len(m.document); n > o.c.cfg.MaxDocument {
-		return Applied{}, ocpi.Errorf(ocpi.InvalidParameters, "the %s would have %d bytes: the hub keeps at most %d",
-			shapes(p.Module)[0].name, n, o.c.cfg.MaxDocument)
+	if refusal := o.c.checkSize(p, m.document); refusal != nil {
+		return Applied{}, refusal
 	}
 	a.Created, a.Changed = d.Document == nil, m.changed
 	if !bytes.Equal(d.Document, m.document) { // else the record has it already

@@ -37,7 +37,7 @@ func (r *Recorder) Search(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	if end := (place{q.Until.UnixNano(), 0}); !q.Until.IsZero() && end.compare(before) < 0 {
+	if end := (place{nanoOf(q.Until), 0}); !q.Until.IsZero() && end.compare(before) < 0 {
 		before = end
 	}
 	s := &search{Recorder: r, match: newMatcher(q.Filter), before: before, since: q.Since}
@@ -60,7 +60,7 @@ func (r *Recorder) Message(ctx context.Context, correlationID string, since, unt
 	const further, most = 10 * time.Minute, 15 * time.Second
 	end := place{math.MaxInt64, math.MaxUint64}
 	if !until.IsZero() {
-		end = place{until.UnixNano(), 0}
+		end = place{nanoOf(until), 0}
 	}
 	s := &search{Recorder: r, match: newMatcher(Filter{CorrelationID: correlationID}), before: end, since: since}
 	s.memory()
@@ -243,7 +243,7 @@ func lineTime(line []byte) (nano int64, ok bool) {
 }
 
 func (s *search) within(nano int64) bool {
-	return nano <= s.before.nano && (s.since.IsZero() || nano >= s.since.UnixNano())
+	return nano <= s.before.nano && (s.since.IsZero() || nano >= nanoOf(s.since))
 }
 
 func (s *search) message(m *routing.Message) {

@@ -173,6 +173,10 @@ func TestSearch_Filters(t *testing.T) {
 		"an unknown outcome": {Query{Filter: Filter{Status: "nothing"}}, ""},
 		"an unknown party":   {Query{Filter: Filter{From: party(t, "FRXXX")}}, ""},
 		"since":              {Query{Since: start.Add(-time.Second)}, "m0 m1"},
+		"since long ago":     {Query{Since: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), Limit: 2}, "m0 m1"},
+		"until far ahead":    {Query{Until: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), Limit: 2}, "m0 m1"},
+		"since far ahead":    {Query{Since: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}, ""},
+		"until long ago":     {Query{Until: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC)}, ""},
 		"until":              {Query{Until: start.Add(-5 * time.Second)}, "m6"},
 	} {
 		for where, r := range map[string]*Recorder{"the store": stored, "memory": held} {

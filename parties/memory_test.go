@@ -22,6 +22,8 @@ type memory struct {
 	revision   int64
 	// down, when it is set, is what every call fails with.
 	down error
+	// refuseSeen is what Seen alone fails with.
+	refuseSeen error
 	// The readings of everything, of one platform, and of the agreements.
 	read, gets, lists int
 }
@@ -117,6 +119,9 @@ func (m *memory) Delete(_ context.Context, id PlatformID) (int64, error) {
 func (m *memory) Seen(_ context.Context, seen map[PlatformID]time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.refuseSeen != nil {
+		return m.refuseSeen
+	}
 	for id, at := range seen {
 		if p, ok := m.platforms[id]; ok && at.After(p.LastSeen) {
 			p.LastSeen = at
