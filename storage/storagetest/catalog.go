@@ -352,7 +352,7 @@ func gone(row catalog.Row) catalog.Row {
 
 // catalogParts has more than a store reads at once.
 func catalogParts(t *testing.T, a, b catalog.Store) {
-	const commits, each = 8, 700
+	const commits, each = 4, 700
 	for c := range commits {
 		rows := make([]catalog.Row, each)
 		for i := range rows {
