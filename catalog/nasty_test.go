@@ -43,6 +43,8 @@ func TestF5_MergesIntoOddDocuments(t *testing.T) {
 			to("PUT", "LOC1/e1", `{"uid":"e1",`+ts+`}`), `{"evses":[{"uid":"e1",` + ts + `},{"uid":"E2"}],` + ts + `}`},
 		{"a Connector with an integer id", `{"evses":[{"uid":"E1","connectors":[{"id":1,"n":1,` + ts + `}],` + ts + `}],` + ts + `}`,
 			to("PATCH", "LOC1/E1/1", `{"n":2,`+ts+`}`), `{"evses":[{"uid":"E1","connectors":[{"id":1,"n":2,` + ts + `}],` + ts + `}],` + ts + `}`},
+		{"a parent of the same time keeps its spelling", `{"evses":[{"uid":"E1",` + ts + `}],"last_updated":"2026-01-02 00:00:00.000"}`,
+			to("PATCH", "LOC1/E1", `{"n":1,`+ts+`}`), `{"evses":[{"uid":"E1",` + ts + `,"n":1}],"last_updated":"2026-01-02 00:00:00.000"}`},
 		{"a patch takes the EVSEs away", `{"evses":[{"uid":"E1"}],` + ts + `}`,
 			to("PATCH", "LOC1", `{"evses":null,`+ts+`}`), `{"evses":null,` + ts + `}`},
 		{"an EVSE without a uid and one of null", `{"evses":[{},{"uid":null},{"uid":{}},[],"E1",{"uid":"E1",` + ts + `}],` + ts + `}`,

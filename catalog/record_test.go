@@ -27,6 +27,8 @@ type record struct {
 	fail, failAfter error
 	// downAfter tells that nothing is answered after failAfter.
 	downAfter bool
+	// instead, when it is not nil, replaces what the next Commit would write.
+	instead func(catalog.Row) catalog.Row
 	// page, when it is not 0, is after how many rows Since ends.
 	page int
 	// gate, when it is not nil, holds every Commit until it can receive.
@@ -132,6 +134,9 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 			panic("an object was written twice in one commit")
 		}
 		row.Revision = r.revision
+		if r.instead != nil {
+			row = r.instead(row)
+		}
 		r.rows[row.Key] = row
 		r.written = append(r.written, row.Key)
 		r.lastSeq = max(r.lastSeq, row.Seq)

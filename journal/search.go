@@ -167,9 +167,8 @@ func (s *search) segments(ctx context.Context, segments []Segment, enough func()
 					return i, false, err
 				}
 			}
-			if segment.Body = bodies[segment.ID]; segment.Body != nil {
-				s.segment(segment)
-			}
+			segment.Body = bodies[segment.ID] // none, if it was forgotten meanwhile
+			s.segment(segment)
 			s.scanned++
 		}
 		s.frontier = segment.sealedAt().UnixNano()

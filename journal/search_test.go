@@ -211,6 +211,26 @@ func TestSearch_ARareMessageIsFoundByCursor(t *testing.T) {
 	}
 }
 
+// What a search found last may be older than what it has not read yet: it is for
+// the next page, and in one of them only.
+func TestSearch_WhereASearchEndsNothingIsShownTwice(t *testing.T) {
+	t.Parallel()
+	store := &memoryStore{}
+	r := New(Config{Store: store})
+	for i := range bodiesMost + 100 {
+		m := passed(t, "hay", "NLCPA", "DEMSP")
+		end := time.Unix(1_700_000_000+int64(i), 0)
+		if m.Time = end.Add(-m.Duration); i == 110 || i == 90 { // the 10th before the end, and beyond
+			m.Module, m.CorrelationID, m.Time, m.Duration = ocpi.ModuleCDRs, fmt.Sprint("needle", i), end.Add(-30*time.Second), 30*time.Second
+		}
+		store.segments = append(store.segments, r.codec.seal(batch{messages: []routing.Message{m}, size: 1}, end))
+	}
+	q := Query{Filter: Filter{Module: ocpi.ModuleCDRs}, Limit: 10}
+	if ids, pages := all(t, r, q); !slices.Equal(ids, []string{"needle110", "needle90"}) || pages < 2 {
+		t.Errorf("found %v in %d pages", ids, pages)
+	}
+}
+
 // A message of some days ago is found among a busy hub's without reading what
 // was stored since: the filters tell that it is not there.
 func TestSearch_AnOldMessageIsFoundByItsCorrelationID(t *testing.T) {

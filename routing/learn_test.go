@@ -173,6 +173,9 @@ func TestM4_ATokenThatMovedIsForgottenWhereItWas(t *testing.T) {
 		taught(t, x, pushes[0])
 		x.Unlearn(authorize("NLMSP", ""), ocpi.UnknownToken)
 		taught(t, x, pushes[1])
+		time.Sleep(2 * saveEvery)
+		taught(t, x, "ATONE NLCPA PUT RECEIVER tokens /AT/ONE/0A {}")
+		x.Unlearn(authorize("ATONE", ""), ocpi.UnknownToken) // before it was saved
 		stop()
 		again := NewIndex(IndexConfig{Store: r})
 		again.Fetch(t.Context(), authorize("", ""))
