@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 
 	"busbar/ocpi"
@@ -60,6 +61,38 @@ func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
 	}
 	a := <-mine.answer // the committer's own deadline bounds this
 	return a.applied, a.err
+}
+
+// Check tells what Apply would refuse now, and keeps nothing.
+func (c *Catalog) Check(w Write) *ocpi.Error {
+	p, refusal := check(w)
+	if refusal != nil {
+		return refusal
+	}
+	if !c.Loaded() {
+		return errLoading()
+	}
+	old, there := c.Document(p.key)
+	if p.Method == http.MethodDelete {
+		if !there {
+			return p.unknown(objectDepth)
+		}
+		return nil
+	}
+	m, refusal := p.merge(old)
+	if refusal != nil {
+		return refusal
+	}
+	return c.checkSize(p, m.document)
+}
+
+// checkSize refuses a document that is too large to be kept.
+func (c *Catalog) checkSize(p *push, document []byte) *ocpi.Error {
+	if n := len(document); n > c.cfg.MaxDocument {
+		return ocpi.Errorf(ocpi.InvalidParameters, "the %s would have %d bytes: the hub keeps at most %d",
+			shapes(p.Module)[0].name, n, c.cfg.MaxDocument)
+	}
+	return nil
 }
 
 func (c *Catalog) enqueue(w *waiter) *ocpi.Error {

@@ -301,11 +301,11 @@ func TestS5_NothingIsKeptWhenTheRecordFails(t *testing.T) {
 		if strings.Count(log.String(), "could not be kept") != 1 {
 			t.Errorf("log: %s", &log)
 		}
-		// The commit went through, but its answer was lost.
-		r.set(func(r *record) { r.fail, r.failAfter = nil, errDown })
+		// The commit went through, but the record is not there to tell.
+		r.set(func(r *record) { r.fail, r.failAfter, r.downAfter = nil, errDown, true })
 		_, err = c.Apply(t.Context(), w)
 		refused(t, err, 4000, "so nothing was sent")
-		r.set(func(r *record) { r.failAfter = nil })
+		r.set(func(r *record) { r.fail, r.failAfter, r.downAfter = nil, nil, false })
 		a := apply(t, c, location("PUT", nlTNM, "A", `{"last_updated":"2026-06-07T12:00:00.000Z"}`))
 		if a.Created {
 			t.Error("memory missed what the record has")

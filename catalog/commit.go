@@ -15,6 +15,10 @@ import (
 // push waits for company.
 const maxBatch = 500
 
+// maxBatchBytes ends a batch before maxBatch: documents may be as large as
+// bodies, and the record takes all of a batch in one statement.
+const maxBatchBytes = 32 << 20
+
 // storeTimeout bounds every call of the record but the load. The hub's own
 // shutdown does not cut it off: a commit under way is finished.
 const storeTimeout = 15 * time.Second
@@ -33,8 +37,8 @@ func (c *Catalog) batch(first *waiter) []*waiter {
 	return batch
 }
 
-// commit takes a batch into the record, then into memory, then answers. The
-// error is the record's, and logged.
+// commit takes pushes into the record, then into memory, then answers. The error
+// is the record's, and logged.
 func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 	live := batch[:0]
 	for _, w := range batch {
@@ -42,23 +46,29 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 			live = append(live, w)
 		}
 	}
-	if len(live) == 0 {
-		return nil
-	}
-	o, err := c.commitOnce(ctx, live)
-	if errors.Is(err, errRestored) {
-		if err = c.reload(ctx); err == nil {
-			o, err = c.commitOnce(ctx, live)
+	for len(live) > 0 {
+		o, err := c.commitOnce(ctx, live)
+		if errors.Is(err, errRestored) {
+			if err = c.reload(ctx); err == nil {
+				o, err = c.commitOnce(ctx, live)
+			}
 		}
+		if err != nil {
+			c.fail(ctx, live, err)
+			return err
+		}
+		c.metrics.batch.Observe(float64(o.taken))
+		c.metrics.finished(o)
+		c.publish(o.newer, o.rows)
+		c.answer(live[:o.taken], o)
+		live = live[o.taken:]
 	}
-	if err != nil {
-		c.fail(ctx, live, err)
-		return err
-	}
-	c.metrics.batch.Observe(float64(len(live)))
-	c.metrics.finished(o)
-	c.publish(o.newer, o.rows)
-	for _, w := range live {
+	return nil
+}
+
+// answer tells the outcomes, in the order in which the pushes took effect.
+func (c *Catalog) answer(batch []*waiter, o *overlay) {
+	for _, w := range batch {
 		if len(o.rows) == 0 {
 			w.applied.Revision = c.revision // the record has had it since
 		}
@@ -67,7 +77,6 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		}
 		w.reply()
 	}
-	return nil
 }
 
 // reply answers, once what was found is the truth.
@@ -91,9 +100,10 @@ func (c *Catalog) fail(ctx context.Context, batch []*waiter, err error) {
 // backup. What memory has is void.
 var errRestored = errors.New("the record is older than what the catalog holds")
 
-// commitOnce merges a batch and commits it; memory is as before.
+// commitOnce merges a batch, or as much of it as is written at once, and commits
+// it; memory is as before.
 func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, error) {
-	if c.doubtful || c.stale() {
+	if c.doubtful || c.behind() {
 		if err := c.follow(ctx); err != nil {
 			return nil, err
 		}
@@ -106,12 +116,18 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 		if revision <= c.revision {
 			return nil
 		}
-		for _, w := range batch {
+		for o.taken < len(batch) && o.size < maxBatchBytes {
+			w := batch[o.taken]
 			w.applied, w.refusal = o.apply(w.push)
+			o.taken++
 		}
 		o.rows = o.written()
 		return o.rows
 	})
+	if err != nil && o != nil && len(o.rows) > 0 && c.arrived(ctx, o) {
+		c.cfg.Logger.WarnContext(ctx, "catalog: the record has a commit whose answer was lost", "error", err)
+		err = nil
+	}
 	switch {
 	case err != nil:
 		// With rows the error may have come after the commit.
@@ -131,6 +147,30 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 	return o, nil
 }
 
+// settleTimeout bounds the look for a commit whose answer was lost.
+const settleTimeout = 3 * time.Second
+
+// arrived tells whether the record has a commit that ended with an error: the
+// connection may have broken behind it. Its senders would be told that nothing
+// was sent, and a repetition of theirs would change nothing that could be sent.
+// No means that it is not there now.
+func (c *Catalog) arrived(ctx context.Context, o *overlay) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	rows, _, err := c.cfg.Store.Since(ctx, o.revision-1)
+	if err != nil {
+		return false
+	}
+	for _, r := range rows {
+		// If this commit failed, the revision may be another replica's.
+		if d := o.drafts[r.Key]; r.Revision == o.revision && d != nil && d.dirty &&
+			r.Seq == d.Seq && r.Deleted == d.Deleted && bytes.Equal(r.Document, d.Document) {
+			return true
+		}
+	}
+	return false
+}
+
 // overlay is memory as it will be: with what other replicas committed, and the
 // batch.
 type overlay struct {
@@ -143,6 +183,8 @@ type overlay struct {
 	order    []*draft
 	// rows are what is written.
 	rows []Row
+	// taken are how many pushes were merged, size the bytes of what they made.
+	taken, size int
 }
 
 // draft is the state of one object. Its row has no document while there is no
@@ -199,9 +241,8 @@ func (o *overlay) apply(p *push) (Applied, *ocpi.Error) {
 	if refusal != nil {
 		return Applied{}, refusal
 	}
-	if n := len(m.document); n > o.c.cfg.MaxDocument {
-		return Applied{}, ocpi.Errorf(ocpi.InvalidParameters, "the %s would have %d bytes: the hub keeps at most %d",
-			shapes(p.Module)[0].name, n, o.c.cfg.MaxDocument)
+	if refusal := o.c.checkSize(p, m.document); refusal != nil {
+		return Applied{}, refusal
 	}
 	a.Created, a.Changed = d.Document == nil, m.changed
 	if !bytes.Equal(d.Document, m.document) { // else the record has it already
@@ -216,6 +257,7 @@ func (o *overlay) write(d *draft, document []byte, updated instant) {
 		d.Seq = o.lastSeq
 	}
 	d.Document, d.Deleted = document, document == nil
+	o.size += len(document)
 	if document != nil {
 		d.LastUpdated = updated.time()
 	}

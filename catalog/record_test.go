@@ -25,6 +25,12 @@ type record struct {
 	// fail is what every call answers; failAfter is what Commit answers after it
 	// committed.
 	fail, failAfter error
+	// downAfter tells that nothing is answered after failAfter.
+	downAfter bool
+	// instead, when it is not nil, replaces what the next Commit would write.
+	instead func(catalog.Row) catalog.Row
+	// page, when it is not 0, is after how many rows Since ends.
+	page int
 	// gate, when it is not nil, holds every Commit until it can receive.
 	gate chan struct{}
 	// hangs tells that Revision answers only when its caller gives up.
@@ -89,7 +95,16 @@ func (r *record) Load(_ context.Context, each func(catalog.Row) error) (int64, i
 func (r *record) Since(_ context.Context, revision int64) ([]catalog.Row, int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.since(revision), r.revision, r.fail
+	rows := r.since(revision)
+	if r.page == 0 || len(rows) <= r.page {
+		return rows, r.revision, r.fail
+	}
+	upTo := rows[r.page-1].Revision
+	end := slices.IndexFunc(rows, func(row catalog.Row) bool { return row.Revision > upTo })
+	if end < 0 {
+		end = len(rows)
+	}
+	return rows[:end], upTo, r.fail
 }
 
 func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {
@@ -119,9 +134,15 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 			panic("an object was written twice in one commit")
 		}
 		row.Revision = r.revision
+		if r.instead != nil {
+			row = r.instead(row)
+		}
 		r.rows[row.Key] = row
 		r.written = append(r.written, row.Key)
 		r.lastSeq = max(r.lastSeq, row.Seq)
+	}
+	if r.downAfter {
+		r.fail = r.failAfter
 	}
 	return r.revision, r.failAfter
 }

@@ -136,21 +136,40 @@ func (c *Catalog) follow(ctx context.Context) error {
 	case revision < c.revision, c.stale(): // a restored database, or deletions that are forgotten
 		c.cfg.Logger.WarnContext(ctx, "catalog is loaded anew", "revision", revision, "had", c.revision)
 		return c.reload(ctx)
-	case revision > c.revision:
-		rows, upTo, err := c.cfg.Store.Since(short, c.revision)
-		if err != nil {
+	}
+	for c.revision < revision {
+		if err := c.followPart(ctx); err != nil {
 			return err
 		}
-		c.publish(rows)
-		c.revision = max(c.revision, upTo)
 	}
 	c.followed, c.doubtful = began, false
+	return nil
+}
+
+// followPart takes in the next of what the record has more: after an outage that
+// may be much.
+func (c *Catalog) followPart(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rows, upTo, err := c.cfg.Store.Since(ctx, c.revision)
+	switch {
+	case err != nil:
+		return err
+	case upTo <= c.revision:
+		return errRestored // a moment ago there was more
+	}
+	c.publish(rows)
+	c.revision = upTo
 	return nil
 }
 
 // stale tells that the record may have forgotten deletions that memory has not
 // seen.
 func (c *Catalog) stale() bool { return now().Sub(c.followed) > staleAfter }
+
+// behind tells that what others wrote since should be read before a commit, which
+// reads it while it holds all others back.
+func (c *Catalog) behind() bool { return now().Sub(c.followed) > 4*followInterval }
 
 func (c *Catalog) forget(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)

@@ -46,7 +46,8 @@ type Store interface {
 	// holding all rows in memory.
 	Load(ctx context.Context, each func(Row) error) (revision, lastSeq int64, err error)
 	// Since returns the rows with a higher revision, deleted ones included, by
-	// rising revision, and the revision up to which that is everything.
+	// rising revision, and the revision up to which that is everything. It may
+	// end before the newest one when they are many, but not where it began.
 	Since(ctx context.Context, revision int64) ([]Row, int64, error)
 	// Commit raises the revision in a transaction, reads the rows that others
 	// wrote after the revision have, and lets decide say what to write. newer

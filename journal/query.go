@@ -69,6 +69,18 @@ func (p place) compare(o place) int {
 	return 1
 }
 
+// nanoOf is the time of a query, which may lie beyond the years 1678 to 2262 that
+// nanoseconds reach.
+func nanoOf(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
 func placeOf(m *routing.Message) place {
 	ids := appendString(appendString(make([]byte, 0, 128), m.CorrelationID), m.RequestID)
 	return place{m.Time.UnixNano(), xxhash.Sum64(ids)}

@@ -14,10 +14,11 @@ import (
 
 const (
 	limitDefault, limitMost = 100, 1000
-	// segmentsAtOnce are read from the store together. A search ends after
-	// segmentsMost, or searchFor.
-	segmentsAtOnce, segmentsMost = 50, 2000
-	searchFor                    = 2 * time.Second
+	// segmentsAtOnce are read from the store together, without their bodies, and
+	// bodiesAtOnce of those that may hold what is searched for. A search ends
+	// after bodiesMost, or searchFor.
+	segmentsAtOnce, bodiesAtOnce, bodiesMost = 500, 10, 2000
+	searchFor                                = 2 * time.Second
 	// legsLag is how much later than its message a broadcast may have been
 	// accepted: legs carry that time.
 	legsLag = 2 * time.Second
@@ -36,14 +37,14 @@ func (r *Recorder) Search(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	if end := (place{q.Until.UnixNano(), 0}); !q.Until.IsZero() && end.compare(before) < 0 {
+	if end := (place{nanoOf(q.Until), 0}); !q.Until.IsZero() && end.compare(before) < 0 {
 		before = end
 	}
 	s := &search{Recorder: r, match: newMatcher(q.Filter), before: before, since: q.Since}
 	s.memory()
 	deadline := time.Now().Add(searchFor)
 	err = s.store(ctx, func() bool {
-		return s.final() >= limit+1 || (s.scanned >= segmentsMost || time.Now().After(deadline)) && s.advanced()
+		return s.final() >= limit+1 || (s.scanned >= bodiesMost || time.Now().After(deadline)) && s.advanced()
 	})
 	if err != nil {
 		return Page{}, err
@@ -59,7 +60,7 @@ func (r *Recorder) Message(ctx context.Context, correlationID string, since, unt
 	const further, most = 10 * time.Minute, 15 * time.Second
 	end := place{math.MaxInt64, math.MaxUint64}
 	if !until.IsZero() {
-		end = place{until.UnixNano(), 0}
+		end = place{nanoOf(until), 0}
 	}
 	s := &search{Recorder: r, match: newMatcher(Filter{CorrelationID: correlationID}), before: end, since: since}
 	s.memory()
@@ -137,23 +138,58 @@ func (s *search) store(ctx context.Context, enough func() bool) error {
 		if err != nil {
 			return fmt.Errorf("search the journal: %w", err)
 		}
-		for i := range segments {
-			s.segment(&segments[i])
-			s.scanned++
-			before, s.frontier = segments[i].ID, segments[i].sealedAt().UnixNano()
-			if enough() {
-				s.more = i < len(segments)-1 || len(segments) == segmentsAtOnce
-				break
-			}
+		read, done, err := s.segments(ctx, segments, enough)
+		if err != nil {
+			return fmt.Errorf("search the journal: %w", err)
 		}
-		if s.more || len(segments) < segmentsAtOnce {
+		s.more = read < len(segments) || len(segments) == segmentsAtOnce
+		if done || !s.more {
 			break
 		}
+		before = segments[read-1].ID
 	}
 	if !s.more {
 		s.frontier = math.MinInt64
 	}
 	return nil
+}
+
+// segments searches segments in their order until enough is true; it tells how
+// many it has done.
+func (s *search) segments(ctx context.Context, segments []Segment, enough func() bool) (read int, done bool, err error) {
+	var bodies map[string][]byte
+	asked := 0 // up to where bodies were asked for
+	for i := range segments {
+		segment := &segments[i]
+		if s.match.segment(segment) {
+			if i >= asked {
+				if bodies, asked, err = s.bodies(ctx, segments, i); err != nil {
+					return i, false, err
+				}
+			}
+			segment.Body = bodies[segment.ID] // none, if it was forgotten meanwhile
+			s.segment(segment)
+			s.scanned++
+		}
+		s.frontier = segment.sealedAt().UnixNano()
+		if enough() {
+			return i + 1, true, nil
+		}
+	}
+	return len(segments), false, nil
+}
+
+// bodies reads those of the next segments, from one that may hold what is
+// searched for, and tells which is the first behind them.
+func (s *search) bodies(ctx context.Context, segments []Segment, from int) (_ map[string][]byte, behind int, err error) {
+	ids := make([]string, 0, bodiesAtOnce)
+	for behind = from; behind < len(segments) && len(ids) < bodiesAtOnce; behind++ {
+		if s.match.segment(&segments[behind]) {
+			ids = append(ids, segments[behind].ID)
+		}
+	}
+	bodies, err := s.cfg.Store.Bodies(ctx, ids)
+	return bodies, behind, err
 }
 
 // final counts the hits that no segment can come before, as far as that matters.
@@ -206,7 +242,7 @@ func lineTime(line []byte) (nano int64, ok bool) {
 }
 
 func (s *search) within(nano int64) bool {
-	return nano <= s.before.nano && (s.since.IsZero() || nano >= s.since.UnixNano())
+	return nano <= s.before.nano && (s.since.IsZero() || nano >= nanoOf(s.since))
 }
 
 func (s *search) message(m *routing.Message) {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -172,6 +173,10 @@ func TestSearch_Filters(t *testing.T) {
 		"an unknown outcome": {Query{Filter: Filter{Status: "nothing"}}, ""},
 		"an unknown party":   {Query{Filter: Filter{From: party(t, "FRXXX")}}, ""},
 		"since":              {Query{Since: start.Add(-time.Second)}, "m0 m1"},
+		"since long ago":     {Query{Since: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), Limit: 2}, "m0 m1"},
+		"until far ahead":    {Query{Until: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), Limit: 2}, "m0 m1"},
+		"since far ahead":    {Query{Since: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}, ""},
+		"until long ago":     {Query{Until: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC)}, ""},
 		"until":              {Query{Until: start.Add(-5 * time.Second)}, "m6"},
 	} {
 		for where, r := range map[string]*Recorder{"the store": stored, "memory": held} {
@@ -187,7 +192,7 @@ func TestSearch_ARareMessageIsFoundByCursor(t *testing.T) {
 	t.Parallel()
 	store := &memoryStore{}
 	r := New(Config{Store: store})
-	for i := range 3*segmentsMost + 10 {
+	for i := range 3*bodiesMost + 10 {
 		m := passed(t, "hay", "NLCPA", "DEMSP")
 		if i == 3 {
 			m.Module = ocpi.ModuleCDRs
@@ -198,12 +203,86 @@ func TestSearch_ARareMessageIsFoundByCursor(t *testing.T) {
 		store.segments = append(store.segments, segment)
 	}
 	q := Query{Filter: Filter{Module: ocpi.ModuleCDRs}, Limit: 10}
-	if first := find(t, r, q); first.Next == "" || len(first.Items) != 0 || store.read > segmentsMost+segmentsAtOnce {
-		t.Errorf("first page %v, next %q, after %d segments", first.Items, first.Next, store.read)
+	if first := find(t, r, q); first.Next == "" || len(first.Items) != 0 || store.opened > bodiesMost+bodiesAtOnce {
+		t.Errorf("first page %v, next %q, after %d segments", first.Items, first.Next, store.opened)
 	}
 	if ids, pages := all(t, r, q); !slices.Equal(ids, []string{"needle"}) || pages < 3 {
 		t.Errorf("found %v in %d pages", ids, pages)
 	}
+}
+
+// What a search found last may be older than what it has not read yet: it is for
+// the next page, and in one of them only.
+func TestSearch_WhereASearchEndsNothingIsShownTwice(t *testing.T) {
+	t.Parallel()
+	store := &memoryStore{}
+	r := New(Config{Store: store})
+	for i := range bodiesMost + 100 {
+		m := passed(t, "hay", "NLCPA", "DEMSP")
+		end := time.Unix(1_700_000_000+int64(i), 0)
+		if m.Time = end.Add(-m.Duration); i == 110 || i == 90 { // the 10th before the end, and beyond
+			m.Module, m.CorrelationID, m.Time, m.Duration = ocpi.ModuleCDRs, fmt.Sprint("needle", i), end.Add(-30*time.Second), 30*time.Second
+		}
+		store.segments = append(store.segments, r.codec.seal(batch{messages: []routing.Message{m}, size: 1}, end))
+	}
+	q := Query{Filter: Filter{Module: ocpi.ModuleCDRs}, Limit: 10}
+	if ids, pages := all(t, r, q); !slices.Equal(ids, []string{"needle110", "needle90"}) || pages < 2 {
+		t.Errorf("found %v in %d pages", ids, pages)
+	}
+}
+
+// A message of some days ago is found among a busy hub's without reading what
+// was stored since: the filters tell that it is not there.
+func TestSearch_AnOldMessageIsFoundByItsCorrelationID(t *testing.T) {
+	t.Parallel()
+	store := &memoryStore{}
+	r := New(Config{Store: store})
+	for i := range 4000 {
+		m := passed(t, fmt.Sprint("hay-", i), "NLCPA", "DEMSP")
+		if i == 3 {
+			m.CorrelationID = "needle"
+		}
+		m.Time = time.Unix(1_700_000_000+int64(i)*90, 0) // four days
+		store.segments = append(store.segments, r.codec.seal(batch{messages: []routing.Message{m}, size: 1}, m.Time.Add(m.Duration)))
+	}
+	items, err := r.Message(t.Context(), "needle", time.Time{}, time.Time{})
+	if err != nil || len(items) != 1 || items[0].CorrelationID != "needle" {
+		t.Fatalf("found %v, %v", items, err)
+	}
+	if most := 4000 / 50; store.opened > most {
+		t.Errorf("read %d bodies of %d", store.opened, store.read)
+	}
+	page := find(t, r, Query{Filter: Filter{CorrelationID: "needle"}})
+	if page.ids() != "needle" {
+		t.Errorf("listed %q, next %q", page.ids(), page.Next)
+	}
+}
+
+// A segment that is forgotten between the look at it and the reading of it is
+// passed by.
+func TestSearch_PassesByWhatIsForgottenMeanwhile(t *testing.T) {
+	t.Parallel()
+	store := &forgetful{memoryStore: &memoryStore{}}
+	r := New(Config{Store: store})
+	for _, id := range []string{"a", "b", "c"} {
+		store.keep(t, r.codec, []routing.Message{passed(t, id, "NLCPA", "DEMSP")})
+	}
+	store.forgets = store.segments[1].ID
+	if got := find(t, r, Query{}); got.ids() != "c a" || got.Next != "" {
+		t.Errorf("found %q, next %q", got.ids(), got.Next)
+	}
+}
+
+// forgetful has one segment no more when its body is asked for.
+type forgetful struct {
+	*memoryStore
+	forgets string
+}
+
+func (s *forgetful) Bodies(ctx context.Context, ids []string) (map[string][]byte, error) {
+	bodies, err := s.memoryStore.Bodies(ctx, ids)
+	delete(bodies, s.forgets)
+	return bodies, err
 }
 
 func TestSearch_RefusesAForeignCursor(t *testing.T) {

@@ -18,12 +18,18 @@ type Segment struct {
 
 // Store keeps segments, across restarts and for all replicas.
 type Store interface {
-	// SaveSegment inserts a segment. It is durable when this returns.
+	// SaveSegment inserts a segment. It is durable when this returns. One whose
+	// ID is there already is left as it is, without an error: after a timeout
+	// nobody knows whether the first attempt arrived.
 	SaveSegment(ctx context.Context, s Segment) error
 	// Segments returns, newest ID first, at most limit segments with
 	// Last >= since, First < until and, if before is not empty, ID < before.
-	// Zero times are open.
+	// Zero times are open. They come without their bodies, which are most of
+	// their bytes: nearly all are excluded by their filters.
 	Segments(ctx context.Context, since, until time.Time, before string, limit int) ([]Segment, error)
+	// Bodies returns the bodies of segments by ID. Those that were forgotten
+	// meanwhile are left out.
+	Bodies(ctx context.Context, ids []string) (map[string][]byte, error)
 	// ForgetSegments deletes segments whose Last lies before the time.
 	ForgetSegments(ctx context.Context, before time.Time) (int64, error)
 }

@@ -25,7 +25,10 @@ type memoryStore struct {
 	segments []Segment // by rising ID
 	failing  error
 	attempts int
-	read     int
+	// lose fails so many calls after the segment was stored.
+	lose int
+	// read are the segments that were looked at, opened those whose body was.
+	read, opened int
 }
 
 func (s *memoryStore) SaveSegment(_ context.Context, segment Segment) error {
@@ -35,8 +38,15 @@ func (s *memoryStore) SaveSegment(_ context.Context, segment Segment) error {
 	if s.failing != nil {
 		return s.failing
 	}
+	if slices.ContainsFunc(s.segments, func(g Segment) bool { return g.ID == segment.ID }) {
+		return nil
+	}
 	s.segments = append(s.segments, segment)
 	slices.SortFunc(s.segments, func(a, b Segment) int { return strings.Compare(a.ID, b.ID) })
+	if s.lose > 0 {
+		s.lose--
+		return context.DeadlineExceeded
+	}
 	return nil
 }
 
@@ -46,11 +56,25 @@ func (s *memoryStore) Segments(_ context.Context, since, until time.Time, before
 	var found []Segment
 	for _, g := range slices.Backward(s.segments) {
 		if len(found) < limit && !g.Last.Before(since) && (until.IsZero() || g.First.Before(until)) && (before == "" || g.ID < before) {
+			g.Body = nil
 			found = append(found, g)
 		}
 	}
 	s.read += len(found)
 	return found, nil
+}
+
+func (s *memoryStore) Bodies(_ context.Context, ids []string) (map[string][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bodies := make(map[string][]byte)
+	for _, g := range s.segments {
+		if slices.Contains(ids, g.ID) {
+			bodies[g.ID] = g.Body
+		}
+	}
+	s.opened += len(bodies)
+	return bodies, nil
 }
 
 func (s *memoryStore) ForgetSegments(_ context.Context, before time.Time) (int64, error) {
@@ -209,6 +233,23 @@ func TestRecorder_OutlastsAStoreThatIsDown(t *testing.T) {
 		end()
 		if text := logs.String(); strings.Count(text, "cannot be stored") != 1 || strings.Count(text, "stored again") != 1 {
 			t.Errorf("not told once:\n%s", text)
+		}
+	})
+}
+
+// The answer of the store may be lost on its way: the segment is there then, and
+// is offered again.
+func TestRecorder_ALostAnswerLosesNoRecords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &memoryStore{lose: 2}
+		r, _ := run(t, Config{Store: store})
+		record(t, r, "a")
+		time.Sleep(2 * time.Second)
+		record(t, r, "b")
+		time.Sleep(10 * time.Second)
+		if segments, records := store.count(); segments != 2 || records != 2 || r.unwritten() != 0 || r.dropped != 0 {
+			t.Errorf("%d segments of %d records, %d wait, %d dropped", segments, records, r.unwritten(), r.dropped)
 		}
 	})
 }

@@ -308,6 +308,32 @@ func TestReplicas_ACopyOfALostFutureIsForgotten(t *testing.T) {
 	}
 }
 
+func TestFollower_WhatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, newMemory(), &wire{})
+	r.has(at(t, "a", "NLAAA", 0))
+	called := time.Now()
+	r.directory.Snapshot().Platform("a").Seen(called)
+	r.store.mu.Lock()
+	r.store.refuseSeen = errors.New("deadlock detected")
+	r.store.mu.Unlock()
+	r.follower.flush(t.Context())
+	r.store.mu.Lock()
+	r.store.refuseSeen = nil
+	r.store.mu.Unlock()
+	r.follower.flush(t.Context()) // it has not called since
+	if p, err := r.store.Get(t.Context(), "a"); err != nil || !p.LastSeen.Equal(called.Truncate(time.Microsecond)) {
+		t.Errorf("the record has %v, %v, want %v", p.LastSeen, err, called)
+	}
+	r.directory.Remove("a", 2)
+	r.has(at(t, "b", "NLBBB", 0))
+	r.directory.Snapshot().Platform("b").Seen(called)
+	r.directory.Remove("a", 3)
+	if r.follower.flush(t.Context()); len(r.follower.flushed) != 1 {
+		t.Errorf("%d platforms are remembered, want b alone", len(r.follower.flushed))
+	}
+}
+
 func TestFollower_ManyAgreementsAreReadOnce(t *testing.T) {
 	t.Parallel()
 	store := newMemory()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -261,19 +262,26 @@ func (f *Follower) compare(ctx context.Context) error {
 // flush writes back what this replica learned of platforms.
 func (f *Follower) flush(ctx context.Context) {
 	seen := make(map[PlatformID]time.Time)
-	for id, e := range f.cfg.Directory.Snapshot().byID {
+	s := f.cfg.Directory.Snapshot()
+	for id, e := range s.byID {
 		if last := e.LastSeen(); last.After(f.flushed[id]) && last.After(e.Platform.LastSeen) {
-			seen[id] = last.Truncate(time.Microsecond)
-			f.flushed[id] = last
+			seen[id] = last
 		}
 		f.learn(ctx, e)
 	}
 	if len(seen) == 0 {
 		return
 	}
-	if err := f.cfg.Store.Seen(ctx, seen); err != nil {
-		f.cfg.Logger.Warn("write when platforms were last seen", "error", err)
+	written := make(map[PlatformID]time.Time, len(seen))
+	for id, last := range seen {
+		written[id] = last.Truncate(time.Microsecond)
 	}
+	if err := f.cfg.Store.Seen(ctx, written); err != nil {
+		f.cfg.Logger.Warn("write when platforms were last seen", "error", err)
+		return // the next time again
+	}
+	maps.Copy(f.flushed, seen)
+	maps.DeleteFunc(f.flushed, func(id PlatformID, _ time.Time) bool { return s.byID[id] == nil })
 }
 
 func (f *Follower) learn(ctx context.Context, e *Entry) {

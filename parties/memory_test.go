@@ -22,12 +22,21 @@ type memory struct {
 	revision   int64
 	// down, when it is set, is what every call fails with.
 	down error
+	// refuseSeen is what Seen alone fails with.
+	refuseSeen error
 	// The readings of everything, of one platform, and of the agreements.
 	read, gets, lists int
 }
 
 func newMemory() *memory {
 	return &memory{platforms: make(map[PlatformID]Platform), agreements: make(map[[2]ocpi.PartyKey]Agreement)}
+}
+
+// asked is how often one platform was read.
+func (m *memory) asked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gets
 }
 
 func (m *memory) Revision(context.Context) (int64, error) {
@@ -58,13 +67,6 @@ func (m *memory) Get(_ context.Context, id PlatformID) (Platform, error) {
 		return Platform{}, ErrNotFound
 	}
 	return p.Clone(), nil
-}
-
-// asked is how often one platform was read.
-func (m *memory) asked() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.gets
 }
 
 // change runs do, and raises the revision when it succeeds.
@@ -117,6 +119,9 @@ func (m *memory) Delete(_ context.Context, id PlatformID) (int64, error) {
 func (m *memory) Seen(_ context.Context, seen map[PlatformID]time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.refuseSeen != nil {
+		return m.refuseSeen
+	}
 	for id, at := range seen {
 		if p, ok := m.platforms[id]; ok && at.After(p.LastSeen) {
 			p.LastSeen = at

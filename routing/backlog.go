@@ -32,7 +32,9 @@ const (
 type backlog struct {
 	mu      sync.Mutex
 	lessons map[unsaved]waiting
-	lost    int
+	// drops are those that are taken out of the record.
+	drops map[unsaved]Lesson
+	lost  int
 	// some is told when the first one waits, many when a batch is full.
 	some, many chan struct{}
 }
@@ -52,7 +54,7 @@ type waiting struct {
 }
 
 func newBacklog() *backlog {
-	return &backlog{lessons: make(map[unsaved]waiting), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
+	return &backlog{lessons: make(map[unsaved]waiting), drops: make(map[unsaved]Lesson), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
 }
 
 func unsavedAs(l *Lesson, alone bool) unsaved {
@@ -71,7 +73,26 @@ func (b *backlog) add(l Lesson, alone bool) {
 		return
 	}
 	b.lessons[id] = waiting{l, alone}
-	switch n := len(b.lessons); {
+	delete(b.drops, id)
+	b.wake()
+}
+
+// drop makes a lesson be forgotten, saved or not.
+func (b *backlog) drop(l Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id := unsavedAs(&l, false)
+	delete(b.lessons, id)
+	if _, waits := b.drops[id]; !waits && len(b.drops) >= mostUnsaved {
+		b.lost++
+		return
+	}
+	b.drops[id] = l
+	b.wake()
+}
+
+func (b *backlog) wake() {
+	switch n := len(b.lessons) + len(b.drops); {
 	case n == 1:
 		tell(b.some)
 	case n >= saveBatch:
@@ -100,6 +121,32 @@ func (b *backlog) takeBack(lessons []Lesson, alone bool) {
 			continue
 		}
 		b.lessons[id] = waiting{lessons[i], alone}
+	}
+}
+
+// dropped takes up to saveBatch lessons out that are to be forgotten.
+func (b *backlog) dropped() (drop []Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, l := range b.drops {
+		if len(drop) == saveBatch {
+			break
+		}
+		delete(b.drops, id)
+		drop = append(drop, l)
+	}
+	return drop
+}
+
+// dropAgain returns what could not be forgotten, unless it was learned since.
+func (b *backlog) dropAgain(lessons []Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range lessons {
+		id := unsavedAs(&lessons[i], false)
+		if _, newer := b.lessons[id]; !newer && len(b.drops) < mostUnsaved {
+			b.drops[id] = lessons[i]
+		}
 	}
 }
 
@@ -200,14 +247,17 @@ func (x *Index) report(err error, failing *bool) {
 }
 
 // saveAll writes batches until none is left. What fails is taken back.
+//
+// What is dropped goes first: what was learned since is saved behind it.
 func (x *Index) saveAll(ctx context.Context) error {
 	for {
+		drop := x.backlog.dropped()
 		save, replace := x.backlog.batch()
-		if len(save)+len(replace) == 0 {
+		if len(drop)+len(save)+len(replace) == 0 {
 			return nil
 		}
 		bounded, cancel := context.WithTimeout(ctx, saveTimeout)
-		err := x.save(bounded, save, replace)
+		err := x.save(bounded, drop, save, replace)
 		cancel()
 		if err != nil {
 			return err
@@ -215,7 +265,15 @@ func (x *Index) saveAll(ctx context.Context) error {
 	}
 }
 
-func (x *Index) save(ctx context.Context, save, replace []Lesson) error {
+func (x *Index) save(ctx context.Context, drop, save, replace []Lesson) error {
+	if len(drop) > 0 {
+		if err := x.cfg.Store.DropLessons(ctx, drop); err != nil {
+			x.backlog.dropAgain(drop)
+			x.backlog.takeBack(save, false)
+			x.backlog.takeBack(replace, true)
+			return err
+		}
+	}
 	if len(save) > 0 {
 		if err := x.cfg.Store.SaveLessons(ctx, save); err != nil {
 			x.backlog.takeBack(save, false)

@@ -44,6 +44,7 @@ func (r *Router) Explain(ctx context.Context, req *ocpi.Request) Explanation {
 	exclude := func(x Exclusion) { e.Excluded = append(e.Excluded, x) }
 	switch {
 	case plan.Kind == PlanRefused:
+	case plan.Kind == PlanBroadcast && r.refusesPush(caller, &asked, &e):
 	case plan.Kind == PlanBroadcast:
 		e.legs(req, Receivers(v, from, platform, req.Module, exclude))
 	case plan.Kind == PlanCatalog:
@@ -55,6 +56,31 @@ func (r *Router) Explain(ctx context.Context, req *ocpi.Request) Explanation {
 		Issuers(v, from, platform, exclude)
 	}
 	return e
+}
+
+// refusesPush tells that a broadcast would be refused for what it says, and why.
+// Whoever explains may leave the body out; then only its URL is looked at.
+func (r *Router) refusesPush(caller *parties.Entry, req *ocpi.Request, e *Explanation) bool {
+	var refusal *ocpi.Error
+	switch {
+	case catalog.Keeps(req.Module):
+		var w catalog.Write
+		if w, refusal = catalog.ReadPath(req.Module, req.Path); refusal != nil || r.cfg.Catalog == nil {
+			break
+		}
+		if w.Method, w.Body = req.Method, req.Body; len(w.Body) > 0 || w.Method == "DELETE" {
+			w.Operator = operator(caller, w.Owner)
+			refusal = r.cfg.Catalog.Check(w)
+		}
+	case req.Module == ocpi.ModuleTokens && len(req.Body) > 0:
+		b := &Broadcast{Method: req.Method, Module: req.Module, Path: req.Path, Query: req.Query, Body: req.Body}
+		refusal = b.readToken()
+	}
+	if refusal == nil {
+		return false
+	}
+	e.Plan, e.Refusal = PlanRefused, refusal
+	return true
 }
 
 // unknownRequester is what R9 comes to when no platform could have sent the
@@ -112,7 +138,7 @@ func unlisted(v *View, caller *parties.Entry, req *ocpi.Request, excluded func(E
 			why = unreachable
 		case !catalog.Keeps(m) && e.Endpoint(m, ocpi.Sender) == nil:
 			why = noEndpoint
-		case !v.permits(req.From.Party, party, m):
+		case !v.Snapshot.Permits(req.From.Party, party, m):
 			why = noAgreement
 		}
 		if why != none {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"busbar/catalog"
 	"busbar/ocpi/peer"
 	"busbar/parties"
 )
@@ -20,7 +22,26 @@ func explainer(t *testing.T) *Router {
 	}
 	d.Replace(parties.Record{Platforms: all, Revision: 1})
 	index := taught(t, NewIndex(IndexConfig{}), "DEMSP NLCPA PUT RECEIVER tokens /DE/MSP/0A {}")
-	return NewRouter(RouterConfig{Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Index: index})
+	return NewRouter(RouterConfig{
+		Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Index: index, Catalog: emptyCatalog(t),
+	})
+}
+
+// emptyCatalog has loaded a record without objects.
+func emptyCatalog(t *testing.T) *catalog.Catalog {
+	t.Helper()
+	c := catalog.New(catalog.Config{Store: nothing{}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it loads, and ends
+	c.Run(ctx)
+	return c
+}
+
+// nothing is the record of an empty catalog.
+type nothing struct{ catalog.Store }
+
+func (nothing) Load(context.Context, func(catalog.Row) error) (revision, lastSeq int64, err error) {
+	return 0, 0, nil
 }
 
 func TestExplain(t *testing.T) {
@@ -43,6 +64,11 @@ func TestExplain(t *testing.T) {
 		{"a broadcast", "DECPO", "EUBUS", "PUT RECEIVER locations /DE/CPO/L1 {}", PlanBroadcast,
 			"ATONE both, DEMSP drivers https://drivers.test/receiver/locations/DE/CPO/L1, FRNAP poi, NLMSP apps, NLNSP maps, SETWN twin-msp",
 			"FROFF: its platform is OFFLINE", ""},
+		{"a broadcast that names nothing", "DECPO", "EUBUS", "PUT RECEIVER locations /DE/CPO", PlanRefused, "", "", "2001: the URL has no location id"},
+		{"a broadcast of another's body", "DECPO", "EUBUS", `PUT RECEIVER locations /DE/CPO/L1 {"id":"L2"}`, PlanRefused, "", "", `2001: field id is "L2"`},
+		{"a broadcast of a part of nothing", "DECPO", "EUBUS", `PATCH RECEIVER locations /DE/CPO/L1/E1 {"last_updated":1}`, PlanRefused, "", "", "2003: the hub has no location"},
+		{"the end of an unknown Tariff", "DECPO", "EUBUS", `DELETE RECEIVER tariffs /DE/CPO/T1`, PlanRefused, "", "", "the hub has no tariff"},
+		{"a broadcast of no Token", "DEMSP", "EUBUS", `PUT RECEIVER tokens /DE/MSP/0A {}`, PlanRefused, "", "", "2001: field uid"},
 		{"all Locations", "DEMSP", "EUBUS", "GET SENDER locations", PlanCatalog, "", "FRPLC: its platform is PLANNED", ""},
 		{"all Sessions", "DEMSP", "EUBUS", "GET SENDER sessions", PlanCatalog, "", "NLMSP: role EMSP does not own sessions", ""},
 		{"all Tokens, of whoever serves them", "DECPO", "EUBUS", "GET SENDER tokens", PlanCatalog, "", "NLDEF: no tokens SENDER endpoint", ""},
@@ -101,7 +127,7 @@ func TestUnlistedOwnersAreThoseThatTheListLeavesOut(t *testing.T) {
 
 func TestUnlistedOwnersMayHaveNoAgreement(t *testing.T) {
 	t.Parallel()
-	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Permits: onlyBetween(t, "DEMSP NLCPA", "DEMSP ATONE")}
+	v := View{Snapshot: closedMarket(t, "DEMSP NLCPA ATONE"), Hub: party(t, "EUBUS")}
 	var got []string
 	unlisted(&v, v.Snapshot.Platform("drivers"), request(t, "DEMSP", "EUBUS", "GET SENDER locations"), func(x Exclusion) {
 		if x.Reason == "no agreement" {

@@ -171,12 +171,14 @@ func TestP4_APartyThatCannotBeReachedFailsTheList(t *testing.T) {
 	if l := h.get("cdrs", ""); l.status != 4003 || !strings.Contains(l.says, "platform of BBCPO") || l.message.Outcome != OutcomeUnreachable {
 		t.Errorf("closed: %+v", l)
 	}
-	before := len(a.calls())
+	// A call that was cut off above may still arrive at the first hub's.
+	a, b = &lister{party: "AACPO", objects: 3}, &lister{party: "BBCPO", objects: 3}
+	h = newGatherHub(t, a, b)
 	h.change("BBCPO", func(p *parties.Platform) { p.Status = ocpi.Offline })
 	if l := h.get("cdrs", ""); l.status != 4003 || !strings.Contains(l.says, "BBCPO is not connected: its platform is OFFLINE") {
 		t.Errorf("offline: %+v", l)
 	}
-	if len(a.calls()) != before {
+	if len(a.calls()) > 0 {
 		t.Error("others were asked although one is OFFLINE")
 	}
 	for name, change := range map[string]func(*parties.Platform){

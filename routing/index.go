@@ -42,6 +42,8 @@ type LessonStore interface {
 	SaveLessons(ctx context.Context, lessons []Lesson) error
 	// ReplaceLessons does the same and deletes the other lessons of their keys.
 	ReplaceLessons(ctx context.Context, lessons []Lesson) error
+	// DropLessons deletes those with the same Key and Pair, whenever they expire.
+	DropLessons(ctx context.Context, lessons []Lesson) error
 	// Lessons returns what is kept of the keys and has not expired at now.
 	Lessons(ctx context.Context, keys []LessonKey, now time.Time) ([]Lesson, error)
 	// ForgetLessons deletes what expired at now and, beyond most lessons, those

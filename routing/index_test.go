@@ -66,6 +66,26 @@ func (r *record) ReplaceLessons(_ context.Context, lessons []Lesson) error {
 	return nil
 }
 
+func (r *record) DropLessons(_ context.Context, lessons []Lesson) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault != nil {
+		return r.fault
+	}
+	for _, l := range lessons {
+		kept := r.lessons[l.Key][:0:0]
+		for _, old := range r.lessons[l.Key] {
+			if old.Pair != l.Pair {
+				kept = append(kept, old)
+			}
+		}
+		if r.lessons[l.Key] = kept; len(kept) == 0 {
+			delete(r.lessons, l.Key)
+		}
+	}
+	return nil
+}
+
 func (r *record) Lessons(ctx context.Context, keys []LessonKey, now time.Time) ([]Lesson, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -42,6 +42,20 @@ func (x *Index) Learn(req *ocpi.Request, answer []byte) {
 	}
 }
 
+// Unlearn takes that the receiver of an authorisation does not know the token
+// (2004): it was not the issuer, or is no more, and must not make a token that
+// moved to another eMSP ambiguous. Other replicas find out by themselves.
+func (x *Index) Unlearn(req *ocpi.Request, status ocpi.StatusCode) {
+	if status != ocpi.UnknownToken || !req.IsAuthorize() {
+		return
+	}
+	key, ok := lessonKey(LessonToken, authorizedUID(req.Path), tokenTypeOf(req.Query))
+	pair := Pair{Owner: req.To.Party}
+	if ok && x.memory.drop(key, pair) {
+		x.backlog.drop(Lesson{Key: key, Kind: LessonToken, Pair: pair})
+	}
+}
+
 // learnOwner takes who has the object that the URL names.
 func (x *Index) learnOwner(kind LessonKind, req *ocpi.Request, more string) {
 	if owner, id, ok := ownedObject(req.Path); ok {

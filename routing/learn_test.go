@@ -1,8 +1,11 @@
 package routing
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -125,4 +128,59 @@ func TestLearningWhatIsKnownAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { x.Learn(req, nil) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// A token that moves from one eMSP to another is ambiguous until the old one says
+// that it does not know it (A1).
+func TestM4_ATokenThatMovedIsForgottenWhereItWas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		x := NewIndex(IndexConfig{Store: r})
+		stop := running(t, x)
+		pushes := []string{"DEMSP NLCPA PUT RECEIVER tokens /DE/MSP/0A {}", "NLMSP NLCPA PUT RECEIVER tokens /NL/MSP/0A {}"}
+		taught(t, x, pushes...)
+		time.Sleep(2 * saveEvery)
+		both := []ocpi.PartyKey{party(t, "DEMSP"), party(t, "NLMSP")}
+		authorize := func(to, query string) *ocpi.Request {
+			return request(t, "NLCPA", to, "POST SENDER tokens /0a/authorize"+query)
+		}
+		for _, not := range []struct {
+			req    *ocpi.Request
+			status ocpi.StatusCode
+		}{
+			{authorize("DEMSP", ""), ocpi.NotEnoughInfo}, {authorize("DEMSP", "?type=APP_USER"), ocpi.UnknownToken},
+			{authorize("ATONE", ""), ocpi.UnknownToken}, {request(t, "NLCPA", "DEMSP", "GET SENDER tokens /0A"), ocpi.UnknownToken},
+		} {
+			x.Unlearn(not.req, not.status)
+		}
+		if diff := cmp.Diff(both, x.Token("0A", "RFID")); diff != "" {
+			t.Errorf("forgotten too early:\n%s", diff)
+		}
+		r.fail(errors.New("down"))
+		x.Unlearn(authorize("DEMSP", ""), ocpi.UnknownToken)
+		time.Sleep(2 * saveEvery)
+		r.fail(nil)
+		time.Sleep(2 * saveAgain)
+		x.Fetch(t.Context(), authorize("", ""))
+		for name, index := range map[string]*Index{"here": x, "after a restart": NewIndex(IndexConfig{Store: r})} {
+			index.Fetch(t.Context(), authorize("", ""))
+			if diff := cmp.Diff(both[1:], index.Token("0A", "RFID")); diff != "" {
+				t.Errorf("%s:\n%s", name, diff)
+			}
+		}
+		// It may come back.
+		taught(t, x, pushes[0])
+		x.Unlearn(authorize("NLMSP", ""), ocpi.UnknownToken)
+		taught(t, x, pushes[1])
+		time.Sleep(2 * saveEvery)
+		taught(t, x, "ATONE NLCPA PUT RECEIVER tokens /AT/ONE/0A {}")
+		x.Unlearn(authorize("ATONE", ""), ocpi.UnknownToken) // before it was saved
+		stop()
+		again := NewIndex(IndexConfig{Store: r})
+		again.Fetch(t.Context(), authorize("", ""))
+		if diff := cmp.Diff(both, again.Token("0A", "RFID")); diff != "" {
+			t.Errorf("after all:\n%s", diff)
+		}
+	})
 }

@@ -93,6 +93,21 @@ func (s *lessonCache) put(l *Lesson, alone bool, now time.Time) (taken bool) {
 	return taken
 }
 
+// drop takes a lesson out; it tells whether it was there.
+func (s *lessonCache) drop(key LessonKey, pair Pair) bool {
+	p := s.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memo(key)
+	at := slices.IndexFunc(m.lessons, func(h held) bool { return h.pair == pair })
+	if at < 0 {
+		return false
+	}
+	m.lessons = slices.Concat(m.lessons[:at], m.lessons[at+1:])
+	p.place(key, m, s.full)
+	return true
+}
+
 // fill takes what the record holds of a key. alone keeps only the latest.
 func (s *lessonCache) fill(key LessonKey, lessons []Lesson, alone bool, now time.Time) {
 	p := s.part(key)

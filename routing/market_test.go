@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,36 @@ import (
 //	hub       BE/HUB, a peer hub
 func market(t testing.TB) *parties.Snapshot {
 	t.Helper()
+	return marketplace(t).Snapshot()
+}
+
+// closedMarket is the market with closed agreements: the parties of each line,
+// "DEMSP NLCPA NLCPB", have one each with the first of them.
+func closedMarket(t testing.TB, lines ...string) *parties.Snapshot {
+	t.Helper()
+	d := marketplace(t)
+	d.RequireAgreements()
+	var all []parties.Agreement
+	for _, line := range lines {
+		names := strings.Fields(line)
+		for _, other := range names[1:] {
+			all = append(all, agreement(party(t, names[0]), party(t, other)))
+		}
+	}
+	d.ApplyAgreements(all, 2, 2)
+	return d.Snapshot()
+}
+
+// agreement lets two parties exchange everything.
+func agreement(a, b ocpi.PartyKey) parties.Agreement {
+	if bytes.Compare(a[:], b[:]) > 0 {
+		a, b = b, a
+	}
+	return parties.Agreement{Parties: [2]ocpi.PartyKey{a, b}}
+}
+
+func marketplace(t testing.TB) *parties.Directory {
+	t.Helper()
 	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
 	add := func(name string, change func(*parties.Platform), roles ...ocpi.PartyRole) {
 		d.Apply(platform(name, change, roles...), 1)
@@ -53,7 +84,7 @@ func market(t testing.TB) *parties.Snapshot {
 	add("planned", func(p *parties.Platform) { p.Version, p.Status = "", ocpi.Planned }, role(t, "FRPLA", ocpi.RoleEMSP), role(t, "FRPLC", ocpi.RoleCPO))
 	add("held", func(p *parties.Platform) { p.Held, p.Status = true, ocpi.Suspended }, role(t, "FRHLD", ocpi.RoleEMSP))
 	add("hub", nil, role(t, "BEHUB", ocpi.RoleHub))
-	return d.Snapshot()
+	return d
 }
 
 // platform serves both interfaces of every module.

@@ -119,6 +119,39 @@ func TestAsk_TheFirstThatKnowsTheTokenAnswers(t *testing.T) {
 	}
 }
 
+// An eMSP that issued a token and says later that it does not know it is not
+// asked alone again.
+func TestA1_AnIssuerThatForgetsATokenIsForgotten(t *testing.T) {
+	t.Parallel()
+	var gone atomic.Bool
+	n := newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{
+		"NLAAA": func(w http.ResponseWriter, r *http.Request) {
+			if gone.Load() {
+				unknownToken()(w, r)
+			} else {
+				approves()(w, r)
+			}
+		},
+		"NLBBB": func(w http.ResponseWriter, r *http.Request) {
+			if gone.Load() {
+				approves()(w, r)
+			} else {
+				unknownToken()(w, r)
+			}
+		},
+	})
+	var got []string
+	for step := range 4 {
+		gone.Store(step > 0)
+		reply, _ := n.authorize(t, t.Context())
+		got = append(got, fmt.Sprintf("%s %d", reply.From.Party, reply.Status))
+		reply.Release()
+	}
+	if diff := cmp.Diff([]string{"NLAAA 1000", "NLAAA 2004", "NLBBB 1000", "NLBBB 1000"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestR7_EveryLegOfAnInquiryHasItsOwnRequestID(t *testing.T) {
 	t.Parallel()
 	n := newInquiryNet(t, 30*time.Second, map[string]http.HandlerFunc{"NLAAA": unknownToken(), "NLBBB": unknownToken()})

@@ -73,7 +73,7 @@ func (p *Plan) candidates(v View, req *ocpi.Request, holders []ocpi.PartyKey) []
 	return slices.DeleteFunc(slices.Clone(holders), func(party ocpi.PartyKey) bool {
 		receiver, _ := v.Snapshot.Find(party, req.Module, req.Interface)
 		return party == p.From.Party || receiver == nil || !receiver.Platform.Registered() ||
-			!v.permits(p.From.Party, party, req.Module)
+			!v.Snapshot.Permits(p.From.Party, party, req.Module)
 	})
 }
 

@@ -113,8 +113,10 @@ func TestM1_AmbiguityIsNeverGuessed(t *testing.T) {
 
 func TestAgreementsDecideWhoIsLedWhere(t *testing.T) {
 	t.Parallel()
-	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Known: lore{"location two": "DECPO NLCPA", "location one": "NLCPA", "token 0a rfid": "NLMSP"}}
-	v.Permits = onlyBetween(t, "DECPO DEMSP")
+	v := View{
+		Snapshot: closedMarket(t, "DECPO DEMSP"), Hub: party(t, "EUBUS"),
+		Known: lore{"location two": "DECPO NLCPA", "location one": "NLCPA", "token 0a rfid": "NLMSP"},
+	}
 	runPlans(t, v, []planCase{
 		{"permitted", "drivers", "DEMSP", "DECPO", "GET SENDER locations", direct("solo")},
 		{"not permitted", "drivers", "DEMSP", "NLCPA", "GET SENDER locations", refused(4001, "no agreement lets DEMSP exchange module locations with NLCPA")},
@@ -127,17 +129,6 @@ func TestAgreementsDecideWhoIsLedWhere(t *testing.T) {
 		{"only those receive", "solo", "DECPO", "EUBUS", "PUT RECEIVER locations /DE/CPO/L1 {}", broadcast("DEMSP")},
 		{"nobody receives, which is no error", "chargers", "NLCPA", "EUBUS", "PUT RECEIVER locations /NL/CPA/L1 {}", broadcast()},
 	})
-}
-
-// onlyBetween permits the pairs that are listed, "DECPO DEMSP".
-func onlyBetween(t testing.TB, pairs ...string) func(a, b ocpi.PartyKey, m ocpi.ModuleID) bool {
-	permitted := make(map[[2]ocpi.PartyKey]bool)
-	for _, pair := range pairs {
-		a, b, _ := strings.Cut(pair, " ")
-		permitted[[2]ocpi.PartyKey{party(t, a), party(t, b)}] = true
-		permitted[[2]ocpi.PartyKey{party(t, b), party(t, a)}] = true
-	}
-	return func(a, b ocpi.PartyKey, _ ocpi.ModuleID) bool { return permitted[[2]ocpi.PartyKey{a, b}] }
 }
 
 func TestFromIndexTellsPlansThatDependOnIt(t *testing.T) {

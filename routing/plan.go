@@ -59,7 +59,7 @@ func Decide(v View, caller *parties.Entry, req *ocpi.Request) Plan {
 func (p *Plan) send(v *View, req *ocpi.Request, kind PlanKind) {
 	p.Kind = PlanRefused
 	p.Receiver, p.Target = v.Snapshot.Find(p.To.Party, req.Module, req.Interface)
-	if p.Receiver != nil && !v.permits(p.From.Party, p.To.Party, req.Module) {
+	if p.Receiver != nil && !v.Snapshot.Permits(p.From.Party, p.To.Party, req.Module) {
 		p.Refusal = ocpi.Errorf(ocpi.UnknownReceiver,
 			"no agreement lets %s exchange module %s with %s; the operator of this hub makes agreements",
 			p.From.Party, req.Module, p.To.Party)

@@ -102,8 +102,11 @@ func (r *Router) Route(ctx context.Context, caller *parties.Entry, req *ocpi.Req
 	}
 	m := message(req, plan.Kind, arrived)
 	reply := r.carry(ctx, caller, &plan, req, &m)
-	if m.Outcome == OutcomeOK {
+	switch {
+	case m.Outcome == OutcomeOK:
 		r.learn(&plan, req, &reply)
+	case m.Outcome == OutcomeClientError && plan.Receiver != nil:
+		r.cfg.Index.Unlearn(req, reply.Status)
 	}
 	r.note(&m, &reply)
 	return reply

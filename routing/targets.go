@@ -178,7 +178,7 @@ func (a *audience) check(v *View, m *parties.Member) fault {
 		return unreachable
 	case m.Entry.Endpoint(a.module, a.side) == nil:
 		return noEndpoint
-	case !v.permits(a.from, m.Party, a.module):
+	case !v.Snapshot.Permits(a.from, m.Party, a.module):
 		return noAgreement
 	}
 	return none

@@ -70,8 +70,8 @@ func TestReceiversAreOnThePlatformOfTheirRole(t *testing.T) {
 
 func TestReceiversTellWhyOthersAreLeftOut(t *testing.T) {
 	t.Parallel()
-	v := View{Snapshot: market(t), Hub: party(t, "EUBUS")}
-	v.Permits = func(a, b ocpi.PartyKey, m ocpi.ModuleID) bool { return b != party(t, "NLMSP") }
+	friends := "NLCPA ATONE BEHUB DECPO DEMSP FRHLD FRNAP FROFC FROFF FRPLA FRPLC NLCPB NLDEF NLNSP NLSCS SETWN" // not NLMSP
+	v := View{Snapshot: closedMarket(t, friends), Hub: party(t, "EUBUS")}
 	var got []string
 	exclude := func(x Exclusion) { got = append(got, x.Party.String()+": "+x.Reason) }
 	legs := Receivers(v, party(t, "NLCPA"), "chargers", ocpi.ModuleLocations, exclude)
@@ -129,20 +129,20 @@ func anyNetwork(t *rapid.T) View {
 			}
 		}, prs...), 1)
 	}
-	forbidden := make(map[[2]ocpi.PartyKey]bool)
-	for range rapid.IntRange(0, 8).Draw(t, "forbidden") {
-		a, b := party.Draw(t, "a"), party.Draw(t, "b")
-		forbidden[[2]ocpi.PartyKey{a, b}], forbidden[[2]ocpi.PartyKey{b, a}] = true, true
+	if rapid.Bool().Draw(t, "closed") {
+		d.RequireAgreements()
+		var all []parties.Agreement
+		for range rapid.IntRange(0, 8).Draw(t, "agreements") {
+			all = append(all, agreement(party.Draw(t, "a"), party.Draw(t, "b")))
+		}
+		d.ApplyAgreements(all, 2, 2)
 	}
 	known := lore{}
 	for _, what := range []string{"location x", "tariff x", "token x rfid"} {
 		known[what] = party.Draw(t, "owner").String() + " " + party.Draw(t, "owner").String()
 	}
 	known["session x"] = party.Draw(t, "owner").String() + ">" + party.Draw(t, "with").String()
-	return View{
-		Snapshot: d.Snapshot(), Hub: ocpi.PartyKey{'E', 'U', 'B', 'U', 'S'}, Known: known,
-		Permits: func(a, b ocpi.PartyKey, _ ocpi.ModuleID) bool { return !forbidden[[2]ocpi.PartyKey{a, b}] },
-	}
+	return View{Snapshot: d.Snapshot(), Hub: ocpi.PartyKey{'E', 'U', 'B', 'U', 'S'}, Known: known}
 }
 
 func TestNoPlanReachesWhomItMustNot(t *testing.T) {
@@ -208,7 +208,7 @@ func checkPlan(t *rapid.T, v View, caller *parties.Entry, req *ocpi.Request, pla
 
 func mustBeAllowed(t *rapid.T, v View, from ocpi.PartyKey, req *ocpi.Request, leg Leg) {
 	switch {
-	case !v.permits(from, leg.Party, req.Module):
+	case !v.Snapshot.Permits(from, leg.Party, req.Module):
 		t.Fatalf("%s has no agreement with %s", from, leg.Party)
 	case !leg.Receiver.Reachable():
 		t.Fatalf("%s is not reachable", leg.Party)

@@ -11,16 +11,6 @@ type View struct {
 	Snapshot *parties.Snapshot
 	Hub      ocpi.PartyKey
 	Known    Known
-	// Permits tells whether two parties may exchange messages of a module. Nil is
-	// the Snapshot's.
-	Permits func(a, b ocpi.PartyKey, m ocpi.ModuleID) bool
-}
-
-func (v *View) permits(a, b ocpi.PartyKey, m ocpi.ModuleID) bool {
-	if v.Permits != nil {
-		return v.Permits(a, b, m)
-	}
-	return v.Snapshot.Permits(a, b, m)
 }
 
 // Known is what the hub has learned about who has what: from traffic, and from

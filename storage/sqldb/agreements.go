@@ -58,7 +58,7 @@ func loadAgreements(tx *gorm.DB) ([]parties.Agreement, error) {
 
 // Agreements implements parties.Store.
 func (s *Platforms) Agreements(ctx context.Context) (all []parties.Agreement, revision int64, err error) {
-	err = s.snapshot(ctx, func(tx *gorm.DB) (err error) {
+	err = s.db.snapshot(ctx, func(tx *gorm.DB) (err error) {
 		if revision, err = revisionOf(tx); err != nil {
 			return err
 		}

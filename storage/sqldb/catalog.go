@@ -64,8 +64,10 @@ func (s *Catalog) Since(ctx context.Context, revision int64) (rows []catalog.Row
 			upTo = now.Revision
 			return err
 		}
-		rows, err = newerThan(tx, revision)
-		upTo = now.Revision
+		if upTo, err = partOf(tx, revision, now.Revision); err != nil {
+			return err
+		}
+		rows, err = newerThan(tx, revision, upTo)
 		return err
 	})
 	if err != nil {
@@ -74,9 +76,26 @@ func (s *Catalog) Since(ctx context.Context, revision int64) (rows []catalog.Row
 	return rows, upTo, nil
 }
 
-func newerThan(tx *gorm.DB, revision int64) (rows []catalog.Row, err error) {
+// sincePage is after how many objects Since ends with their revision.
+const sincePage = 2000
+
+// partOf is the revision that ends a part of what is newer than a revision: that
+// of the last object of a page, or the newest.
+func partOf(tx *gorm.DB, revision, newest int64) (upTo int64, err error) {
+	var last []int64
+	err = tx.Raw("SELECT revision FROM catalog WHERE revision > ? ORDER BY revision LIMIT 1 OFFSET ?",
+		revision, sincePage-1).Scan(&last).Error
+	if err != nil || len(last) == 0 {
+		return newest, err
+	}
+	return last[0], nil
+}
+
+// newerThan are the objects with a revision behind the first up to the other.
+func newerThan(tx *gorm.DB, revision, upTo int64) (rows []catalog.Row, err error) {
 	var reader catalogReader
-	_, err = reader.read(tx.Raw("SELECT "+catalogColumns+" FROM catalog WHERE revision > ? ORDER BY revision, seq", revision),
+	_, err = reader.read(tx.Raw("SELECT "+catalogColumns+" FROM catalog WHERE revision > ? AND revision <= ? "+
+		"ORDER BY revision, seq", revision, upTo),
 		func(row catalog.Row) error {
 			rows = append(rows, row)
 			return nil
@@ -106,7 +125,7 @@ func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []ca
 		if have < next.Revision-1 {
 			// The raised clock keeps other writers out, and what they committed
 			// before is visible: Postgres looks anew in each statement.
-			if newer, err = newerThan(tx, have); err != nil {
+			if newer, err = newerThan(tx, have, next.Revision); err != nil {
 				return err
 			}
 		}

@@ -61,6 +61,27 @@ func (s *Lessons) ReplaceLessons(ctx context.Context, lessons []routing.Lesson) 
 	}))
 }
 
+// DropLessons implements routing.LessonStore. A failure may leave some of them
+// dropped; they may be given again.
+func (s *Lessons) DropLessons(ctx context.Context, lessons []routing.Lesson) error {
+	for part := range slices.Chunk(newLessonRows(lessons), batch) {
+		err := s.change(ctx, func(tx *gorm.DB) error {
+			for _, row := range part {
+				err := tx.Exec("DELETE FROM lessons WHERE key = ? AND owner = ? AND with_party = ?",
+					row.Key, row.Owner, row.WithParty).Error
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fault("drop lessons", err)
+		}
+	}
+	return nil
+}
+
 // Lessons implements routing.LessonStore. They are sorted by key, owner and the
 // party that it shared with.
 func (s *Lessons) Lessons(ctx context.Context, keys []routing.LessonKey, now time.Time) ([]routing.Lesson, error) {

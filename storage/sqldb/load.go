@@ -1,21 +1,12 @@
 package sqldb
 
 import (
-	"context"
-	"database/sql"
-
 	"gorm.io/gorm"
 
 	"busbar/ocpi"
 	"busbar/parties"
 	"busbar/storage/seal"
 )
-
-// snapshot runs do in a transaction that sees one state of the database.
-func (s *Platforms) snapshot(ctx context.Context, do func(*gorm.DB) error) error {
-	return s.db.read.WithContext(ctx).Transaction(do,
-		&sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-}
 
 // load reads the platform with this id, or all when it is empty, by one query
 // for each table.

@@ -27,8 +27,38 @@ func migratePostgres(ctx context.Context, pool *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("prepare the migration lock: %w", err)
 	}
-	return migrate(ctx, goose.DialectPostgres, pool, goose.WithSessionLocker(locker))
+	if err := migrate(ctx, goose.DialectPostgres, pool, goose.WithSessionLocker(locker)); err != nil {
+		return err
+	}
+	if _, err := pool.ExecContext(ctx, tunePostgres); err != nil {
+		return fmt.Errorf("tell the database how to store documents: %w", err)
+	}
+	return nil
 }
+
+// tunePostgres says what the migrations cannot, since SQLite reads them too, and
+// changes nothing once it is said.
+//
+// Documents are compressed by lz4, where Postgres has it: since 14, and only if
+// it was built with it; the setting's values tell. The names of 14 stand in a
+// block that older ones do not look into.
+//
+// The filters of journal segments stay in their rows, where a search reads one
+// after the other; bodies leave them.
+const tunePostgres = `DO $$
+BEGIN
+	PERFORM set_config('lock_timeout', '10s', true);
+	IF EXISTS (SELECT FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+		IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'catalog'::regclass AND attname = 'document' AND attcompression <> 'l') THEN
+			ALTER TABLE catalog ALTER COLUMN document SET COMPRESSION lz4;
+		END IF;
+	END IF;
+	IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'journal_segments'::regclass AND attname = 'filter' AND attstorage <> 'm') THEN
+		ALTER TABLE journal_segments ALTER COLUMN filter SET STORAGE MAIN;
+	END IF;
+EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN
+	NULL; -- the next start says it; until then documents are stored somehow
+END $$`
 
 // migrateSQLite does the same on a file. goose has no lock for SQLite: of two
 // processes that migrate at once, one fails on what the other has created, and

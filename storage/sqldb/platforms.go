@@ -44,7 +44,7 @@ func revisionOf(tx *gorm.DB) (revision int64, err error) {
 
 // All implements parties.Store. The order of the platforms is that of the ids.
 func (s *Platforms) All(ctx context.Context) (record parties.Record, err error) {
-	err = s.snapshot(ctx, func(tx *gorm.DB) (err error) {
+	err = s.db.snapshot(ctx, func(tx *gorm.DB) (err error) {
 		if record.Revision, err = revisionOf(tx); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (s *Platforms) Get(ctx context.Context, id parties.PlatformID) (p parties.P
 	if id == "" || !isText(string(id)) {
 		return p, parties.ErrNotFound
 	}
-	err = s.snapshot(ctx, func(tx *gorm.DB) error {
+	err = s.db.snapshot(ctx, func(tx *gorm.DB) error {
 		found, err := load(tx, id, s.sealer)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -18,18 +19,19 @@ var _ journal.Store = (*Segments)(nil)
 // Segments gives access to the journal's segments.
 func (db *DB) Segments() *Segments { return &Segments{db: db} }
 
-// SaveSegment implements journal.Store. An id that is taken already, and a
-// segment without a time, are errors without a name.
+// SaveSegment implements journal.Store. A segment without a time is an error
+// without a name.
 func (s *Segments) SaveSegment(ctx context.Context, segment journal.Segment) error {
 	row := newSegmentRow(segment)
-	return fault("save journal segment", s.db.write.WithContext(ctx).Create(&row).Error)
+	taken := clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, DoNothing: true}
+	return fault("save journal segment", s.db.write.WithContext(ctx).Clauses(taken).Create(&row).Error)
 }
 
 // Segments implements journal.Store.
 func (s *Segments) Segments(ctx context.Context, since, until time.Time, before string, limit int) ([]journal.Segment, error) {
 	db := s.db.read.WithContext(ctx)
 	// The ids are found in an index, so that nothing is sorted or skipped
-	// together with its body.
+	// together with its filter.
 	found := db.Model(&segmentRow{}).Select("id").Order("id DESC").Limit(limit)
 	if at := micros(since); at != nil {
 		found = found.Where("last_at >= ?", *at)
@@ -41,7 +43,8 @@ func (s *Segments) Segments(ctx context.Context, since, until time.Time, before 
 		found = found.Where("id < ?", []byte(before))
 	}
 	var rows []segmentRow
-	if err := db.Where("id IN (?)", found).Order("id DESC").Find(&rows).Error; err != nil {
+	if err := db.Select("id, first_at, last_at, records, filter").
+		Where("id IN (?)", found).Order("id DESC").Find(&rows).Error; err != nil {
 		return nil, fault("load journal segments", err)
 	}
 	segments := make([]journal.Segment, len(rows))
@@ -49,6 +52,25 @@ func (s *Segments) Segments(ctx context.Context, since, until time.Time, before 
 		segments[i] = rows[i].segment()
 	}
 	return segments, nil
+}
+
+// Bodies implements journal.Store.
+func (s *Segments) Bodies(ctx context.Context, ids []string) (map[string][]byte, error) {
+	bodies := make(map[string][]byte, len(ids))
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = []byte(id)
+	}
+	for part := range slices.Chunk(keys, batch) {
+		var rows []segmentRow
+		if err := s.db.read.WithContext(ctx).Select("id, body").Where("id IN ?", part).Find(&rows).Error; err != nil {
+			return nil, fault("load bodies of journal segments", err)
+		}
+		for i := range rows {
+			bodies[string(rows[i].ID)] = rows[i].Body
+		}
+	}
+	return bodies, nil
 }
 
 // ForgetSegments implements journal.Store.
@@ -91,6 +113,6 @@ func present(b []byte) []byte {
 func (row *segmentRow) segment() journal.Segment {
 	return journal.Segment{
 		ID: string(row.ID), First: moment(row.FirstAt), Last: moment(row.LastAt), Records: row.Records,
-		Filter: row.Filter, Body: row.Body,
+		Filter: row.Filter,
 	}
 }

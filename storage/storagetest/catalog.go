@@ -38,6 +38,7 @@ func TestCatalog(t *testing.T, open func(*testing.T) (a, b catalog.Store)) {
 		"an object that comes back has a new place":           catalogComeBack,
 		"rows come in their order":                            catalogOrder,
 		"Since tells what is newer":                           catalogSince,
+		"much that is newer comes in whole revisions":         catalogParts,
 		"decide is told what others wrote":                    catalogNewer,
 		"a decide without rows commits nothing":               catalogNothing,
 		"a decide that panics leaves nothing":                 catalogPanic,

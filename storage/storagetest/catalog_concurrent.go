@@ -217,3 +217,32 @@ func concurrentCatalogForgets(t *testing.T, a, b catalog.Store) {
 		}
 	}
 }
+
+// catalogParts has more than a store reads at once.
+func catalogParts(t *testing.T, a, b catalog.Store) {
+	const commits, each = 4, 700
+	for c := range commits {
+		rows := make([]catalog.Row, each)
+		for i := range rows {
+			rows[i] = Location(fmt.Sprint("loc", c, "-", i), int64(c*each+i+1), int64(c+1))
+		}
+		commit(t, a, rows...)
+	}
+	parts, n, from := 0, 0, int64(0)
+	for from < commits {
+		rows, upTo, err := b.Since(t.Context(), from)
+		if err != nil || upTo <= from || int64(len(rows)) != (upTo-from)*each {
+			t.Fatalf("Since(%d): %d rows up to %d, %v", from, len(rows), upTo, err)
+		}
+		for _, row := range rows {
+			if n++; row.Seq != int64(n) || row.Revision <= from || row.Revision > upTo {
+				t.Fatalf("row %d between %d and %d: seq %d of revision %d", n, from, upTo, row.Seq, row.Revision)
+			}
+		}
+		parts, from = parts+1, upTo
+	}
+	if parts < 2 || n != commits*each {
+		t.Errorf("%d rows in %d parts", n, parts)
+	}
+	wantSince(t, b, commits, commits)
+}

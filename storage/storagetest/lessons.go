@@ -43,6 +43,7 @@ func TestLessons(t *testing.T, open func(*testing.T) (a, b routing.LessonStore))
 		"the later end counts":                           laterLesson,
 		"a lesson may stand twice in a batch":            lessonTwice,
 		"a key has many pairs until they are replaced":   replaceLessons,
+		"one lesson of a key is dropped":                 dropLessons,
 		"a lesson without an end is refused":             endlessLesson,
 		"nothing is saved of nothing":                    noLessons,
 		"many lessons are saved and found":               manyLessons,
@@ -121,6 +122,22 @@ func replaceLessons(t *testing.T, a, b routing.LessonStore) {
 	wantLessons(t, a, 0, "l other fresh", fourth, second, other, fresh)
 	replace(t, b)
 	wantLessons(t, a, 0, "l other fresh", fourth, second, other, fresh)
+}
+
+func dropLessons(t *testing.T, a, b routing.LessonStore) {
+	first, second, third := lesson("l", "NLCPA", 10), lesson("l", "NLCPB", 10), lesson("l", "NLCPA DEMSP", 10)
+	other := lesson("other", "NLCPA", 10)
+	saveLessons(t, a, first, second, third, other)
+	dropped := first
+	dropped.ExpiresAt = time.Time{}
+	for range 2 {
+		if err := b.DropLessons(t.Context(), []routing.Lesson{dropped, lesson("never there", "NLCPA", 10), dropped}); err != nil {
+			t.Fatal(err)
+		}
+		wantLessons(t, a, 0, "l other", second, third, other)
+	}
+	saveLessons(t, a, first)
+	wantLessons(t, b, 0, "l other", first, second, third, other)
 }
 
 func endlessLesson(t *testing.T, a, b routing.LessonStore) {
@@ -257,6 +274,7 @@ func lessonsGivenUp(t *testing.T, a, b routing.LessonStore) {
 	for what, err := range map[string]error{
 		"Lessons": loadErr, "ForgetLessons": forgetErr,
 		"SaveLessons":    a.SaveLessons(ctx, []routing.Lesson{lesson("m", "NLCPA", 10)}),
+		"DropLessons":    a.DropLessons(ctx, []routing.Lesson{l}),
 		"ReplaceLessons": a.ReplaceLessons(ctx, []routing.Lesson{lesson("l", "NLCPB", 10)}),
 	} {
 		if !errors.Is(err, context.Canceled) {

@@ -15,8 +15,8 @@ INSERT INTO catalog_clock (id, revision, last_seq) VALUES (1, 0, 0);
 -- (SQLite keeps the bytes as they are whatever the type is called), and key is
 -- a hash of module, owner and id.
 --
--- COMPRESSION lz4 needs Postgres 14. To SQLite it is a part of the type's name,
--- which begins with TEXT and means that.
+-- A Postgres that can is told to compress document by lz4 later: not all can,
+-- and no statement that tells it so is known to SQLite.
 CREATE TABLE catalog (
     key          BYTEA   PRIMARY KEY,
     module       TEXT    NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE catalog (
     last_updated BIGINT,
     changed_at   BIGINT,
     deleted      BOOLEAN NOT NULL,
-    document     TEXT COMPRESSION lz4 NOT NULL -- empty when deleted
+    document     TEXT    NOT NULL -- empty when deleted
 );
 CREATE UNIQUE INDEX catalog_by_seq ON catalog (seq);
 CREATE INDEX catalog_by_revision ON catalog (revision);

@@ -1,0 +1,205 @@
+package catalog_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"busbar/catalog"
+	"busbar/ocpi"
+)
+
+// TestS5_ALostAnswerIsLookedUp: the record has the commit, only its answer did
+// not arrive. What it keeps is sent.
+func TestS5_ALostAnswerIsLookedUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c, other := running(t, r), running(t, r)
+		sent := 0
+		put := location("PUT", nlTNM, "A", `{"n":1,"last_updated":1}`)
+		put.Then = func(catalog.Applied) { sent++ }
+		r.set(func(r *record) { r.failAfter = errDown })
+		if a := apply(t, c, put); !a.Created || a.Revision != 1 || sent != 1 {
+			t.Errorf("%+v, sent %d times", a, sent)
+		}
+		put.Body = []byte(`{"n":2,"last_updated":2}`)
+		if a := apply(t, c, put); a.Created || !a.Changed || a.Revision != 2 || sent != 2 {
+			t.Errorf("%+v, sent %d times", a, sent)
+		}
+		gone := tariff("DELETE", "T", ``)
+		apply(t, c, tariff("PUT", "T", `{}`))
+		apply(t, c, gone)
+		r.set(func(r *record) { r.failAfter = nil })
+		if a := apply(t, other, put); a.Created || a.Changed {
+			t.Errorf("the other replica: %+v", a)
+		}
+		if doc, _ := c.Document(key("a")); !strings.Contains(string(doc), `"n":2`) || c.Owners(ocpi.ModuleTariffs, "T") != nil {
+			t.Errorf("memory differs: %s", doc)
+		}
+	})
+}
+
+// TestS5_AnothersCommitIsNotTakenForOurs: the commit failed, and another replica
+// got the revision.
+func TestS5_AnothersCommitIsNotTakenForOurs(t *testing.T) {
+	for name, change := range map[string]func(*catalog.Row){
+		"another state":  func(r *catalog.Row) { r.Document = []byte(`{"id":"A","of":"another"}`) },
+		"another object": func(r *catalog.Row) { r.Key.ID = "other" },
+		"another place":  func(r *catalog.Row) { r.Seq += 7 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRecord()
+				c := running(t, r)
+				r.set(func(r *record) {
+					r.failAfter = errDown
+					r.instead = func(row catalog.Row) catalog.Row { change(&row); return row }
+				})
+				w := location("PUT", nlTNM, "A", `{}`)
+				w.Then = func(catalog.Applied) { t.Error("Then was called") }
+				_, err := c.Apply(t.Context(), w)
+				refused(t, err, 4000, "so nothing was sent")
+				r.set(func(r *record) { r.failAfter, r.instead = nil, nil })
+				time.Sleep(time.Second)
+				synctest.Wait()
+				want, _ := r.wants(ocpi.ModuleLocations, time.Time{}, time.Time{})
+				if got, _, err := c.AppendPage(nil, catalog.Query{Module: ocpi.ModuleLocations, Limit: 9}); err != nil || string(got) != want {
+					t.Errorf("lists %s, the record has %s, %v", got, want, err)
+				}
+			})
+		})
+	}
+}
+
+// TestP1_AnObjectThatCameBackElsewhereMoves: between two looks of this replica,
+// another deleted an object and made it anew.
+func TestP1_AnObjectThatCameBackElsewhereMoves(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		one, two := running(t, r), running(t, r)
+		apply(t, one, tariff("PUT", "T", `{}`))
+		apply(t, one, tariff("PUT", "U", `{}`))
+		time.Sleep(time.Second)
+		apply(t, one, tariff("DELETE", "T", ``))
+		apply(t, one, tariff("PUT", "T", `{}`))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, c := range []*catalog.Catalog{one, two} {
+			if ids, page := listed(t, c, catalog.Query{Module: ocpi.ModuleTariffs, Limit: 9}); !slices.Equal(ids, []string{"U", "T"}) || page.Total != 2 {
+				t.Errorf("%v of %d", ids, page.Total)
+			}
+		}
+	})
+}
+
+// TestP2_TotalsAfterManyChanges counts by the summaries of chunks, which deleted
+// and changed objects must leave right.
+func TestP2_TotalsAfterManyChanges(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := running(t, newRecord())
+		owners := []ocpi.PartyKey{nlTNM, nlNDW}
+		has := make(map[string]int) // the day of each object
+		random := rand.New(rand.NewPCG(3, 4))
+		for i := range 1500 {
+			id, day := fmt.Sprint(random.IntN(350)), random.IntN(20)
+			w := tariff("PUT", id, fmt.Sprintf(`{"last_updated":"2026-01-%02dT00:00:00Z"}`, day+1))
+			w.Owner = owners[i%2]
+			if at := w.Owner.String() + id; random.IntN(3) == 0 {
+				if _, there := has[at]; !there {
+					continue
+				}
+				w.Method, w.Body = "DELETE", nil
+				delete(has, at)
+			} else {
+				has[at] = day
+			}
+			apply(t, c, w)
+		}
+		for _, owner := range owners {
+			for _, days := range [][2]int{{0, 40}, {-5, 20}, {3, 9}, {0, 1}, {25, 30}} {
+				want := 0
+				for at, day := range has {
+					if strings.HasPrefix(at, owner.String()) && day >= days[0] && day < days[1] {
+						want++
+					}
+				}
+				first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+				q := catalog.Query{
+					Module: ocpi.ModuleTariffs, Owners: func(o ocpi.PartyKey) bool { return o == owner },
+					From: first.AddDate(0, 0, days[0]), To: first.AddDate(0, 0, days[1]), Limit: 1000,
+				}
+				if ids, page := listed(t, c, q); page.Total != want || len(ids) != want {
+					t.Errorf("%s in days %v: %d listed of %d, want %d", owner, days, len(ids), page.Total, want)
+				}
+			}
+		}
+	})
+}
+
+// TestReplicaCatchesUpInParts: after a long outage there is more than one part.
+func TestReplicaCatchesUpInParts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		one, two := running(t, r), running(t, r)
+		r.set(func(r *record) { r.hangs, r.page = true, 3 })
+		time.Sleep(time.Second) // neither follows
+		for i := range 20 {
+			r.mu.Lock()
+			r.revision++
+			row := catalog.Row{
+				Key: key(fmt.Sprint("l", i)), Seq: int64(i + 1), Revision: r.revision, ChangedAt: time.Now(),
+				Document: []byte(`{"id":"x"}`), LastUpdated: time.Now(),
+			}
+			r.rows[row.Key], r.lastSeq = row, row.Seq
+			r.written = append(r.written, row.Key)
+			r.mu.Unlock()
+		}
+		r.set(func(r *record) { r.hangs = false })
+		time.Sleep(20 * time.Second)
+		apply(t, one, location("PUT", nlTNM, "last", `{}`))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, c := range []*catalog.Catalog{one, two} {
+			if _, page, err := c.AppendPage(nil, catalog.Query{Module: ocpi.ModuleLocations, Limit: 1}); err != nil || page.Total != 21 {
+				t.Errorf("%d of 21 objects, %v", page.Total, err)
+			}
+		}
+	})
+}
+
+// TestS5_ABatchIsBoundedInBytes: what waits together is not written together
+// when it is too large for one statement.
+func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		gate := make(chan struct{})
+		r.set(func(r *record) { r.gate = gate })
+		var mu sync.Mutex
+		var order []int
+		var pushes sync.WaitGroup
+		large := `{"name":"` + strings.Repeat("x", 12<<20) + `"}`
+		for i := range 5 {
+			w := location("PUT", nlTNM, fmt.Sprint("L", i), large)
+			w.Then = func(catalog.Applied) { mu.Lock(); defer mu.Unlock(); order = append(order, i) }
+			pushes.Go(func() {
+				if _, err := c.Apply(context.Background(), w); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // in this order
+		}
+		close(gate)
+		pushes.Wait()
+		// The first went alone, then three together.
+		if !slices.IsSorted(order) || len(order) != 5 || r.commits != 3 || len(r.rows) != 5 {
+			t.Errorf("order %v, %d commits of %d objects", order, r.commits, len(r.rows))
+		}
+	})
+}
