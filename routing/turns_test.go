@@ -81,6 +81,30 @@ func TestTurns_NobodyWaitsForEver(t *testing.T) {
 	})
 }
 
+func TestTurns_WhoLeavesGivesItsPlaceInTheLineUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		all := newTurns(1, 1)
+		first, second, third := make(chan func(), 1), make(chan func(), 1), make(chan func(), 1)
+		takes(all, t.Context(), "a", first)
+		ctx, leave := context.WithCancel(t.Context())
+		takes(all, ctx, "b", second)
+		takes(all, t.Context(), "b", third)
+		leave()
+		synctest.Wait()
+		(<-first)()
+		synctest.Wait()
+		if len(second) != 1 || len(third) != 1 {
+			t.Fatal("the next of the platform does not go on")
+		}
+		if done := <-third; <-second != nil || done == nil {
+			t.Error("the wrong one has a turn")
+		} else {
+			done()
+		}
+	})
+}
+
 func TestAsk_OneThatFindsNoTurnIsTold(t *testing.T) {
 	t.Parallel()
 	n := newInquiryNet(t, 50*time.Millisecond, map[string]http.HandlerFunc{"NLAAA": approves()})
