@@ -1,6 +1,9 @@
 package routing
 
 import (
+	"slices"
+
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -13,7 +16,7 @@ func (p *Plan) toHub(v View, caller *parties.Entry, req *ocpi.Request) {
 	case req.IsAuthorize():
 		p.authorize(v, caller, req)
 	case req.Method == "GET" && isList(req) && hasList(req.Module):
-		p.catalog(v)
+		p.catalog(v, caller, req)
 	case req.Method == "GET":
 		p.Refusal = ocpi.Errorf(ocpi.InvalidParameters,
 			"a GET that is addressed to this hub (%s) must be for a list of locations, tariffs, sessions, cdrs or tokens, on the Sender interface; "+
@@ -36,7 +39,7 @@ func (p *Plan) toHub(v View, caller *parties.Entry, req *ocpi.Request) {
 func (p *Plan) toSelf(v View, caller *parties.Entry, req *ocpi.Request) {
 	switch {
 	case req.Method == "GET" && isList(req) && hasList(req.Module):
-		p.catalog(v)
+		p.catalog(v, caller, req)
 	case req.Method == "GET" && !isList(req) || req.IsAuthorize():
 		p.open(v, caller, req)
 	default:
@@ -45,8 +48,25 @@ func (p *Plan) toSelf(v View, caller *parties.Entry, req *ocpi.Request) {
 	}
 }
 
-func (p *Plan) catalog(v View) {
+// catalog plans GET All. Locations and Tariffs are for everybody. What the hub
+// gathers from the parties is personal data: only who would receive the module by
+// its role may read what all of them have.
+func (p *Plan) catalog(v View, caller *parties.Entry, req *ocpi.Request) {
+	if !catalog.Keeps(req.Module) && !receivesModule(caller, p.From.Party, req.Module) {
+		p.Refusal = ocpi.Errorf(ocpi.InvalidParameters,
+			"%s has no role that receives %s, so there is no list of all for it: address the party that has them", p.From.Party, req.Module)
+		return
+	}
 	p.Kind, p.To = PlanCatalog, ocpi.AddressOf(v.Hub)
+}
+
+// receivesModule tells whether the party has a role on the platform that
+// typically receives the module. Who stands behind a peer hub has no role here.
+func receivesModule(platform *parties.Entry, party ocpi.PartyKey, m ocpi.ModuleID) bool {
+	roles := platform.Platform.PartyRoles()
+	return platform.IsHub() || slices.ContainsFunc(roles, func(pr ocpi.PartyRole) bool {
+		return pr.Party == party && pr.Role.Implements(m, ocpi.Receiver)
+	})
 }
 
 func (p *Plan) broadcast(v View) {

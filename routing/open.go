@@ -12,13 +12,8 @@ import (
 	"busbar/parties"
 )
 
-const (
-	// askTimeout bounds an authorisation that is sent to many: a driver waits,
-	// and of many eMSPs one is always slow.
-	askTimeout = 5 * time.Second
-	// mostAskedAtOnce bounds the calls that one authorisation makes at a time.
-	mostAskedAtOnce = 64
-)
+// mostAskedAtOnce bounds the calls that one authorisation makes at a time.
+const mostAskedAtOnce = 64
 
 // ask sends an authorisation to every eMSP of the legs at once; the first that
 // knows the token answers it (2.2.1 mod_tokens, Real-time authorization). The
@@ -112,7 +107,7 @@ type legAnswer struct {
 }
 
 func (r *Router) newInquiry(legs []Leg, req *ocpi.Request, started time.Time) *inquiry {
-	whole := min(r.timeout(req), askTimeout)
+	whole := r.timeout(req)
 	q := &inquiry{r: r, legs: legs, req: req, until: started.Add(whole), share: whole}
 	if len(legs) > mostAskedAtOnce {
 		q.share = whole / 2 // others wait for the place

@@ -109,7 +109,7 @@ func TestAsk_TheFirstThatKnowsTheTokenAnswers(t *testing.T) {
 	if m.To != party(t, "NLCCC") || m.Plan != PlanOpen || m.Outcome != OutcomeOK || m.Peer <= 0 {
 		t.Errorf("the journal says %+v", m)
 	}
-	if m.Peer >= askTimeout {
+	if m.Peer >= AuthorizeTimeout {
 		t.Errorf("the one that hangs was waited for, %v", m.Peer)
 	}
 	// The lesson is learned: nobody else is asked again.
