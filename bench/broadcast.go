@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -26,39 +27,28 @@ const (
 // broadcastWork names the work of P4 and P8.
 func broadcastWork() work { return work{Name: fmt.Sprintf("broadcast PATCH EVSE to %d", receivers)} }
 
+// The names of P4's floor and its control.
+const (
+	wrkName  = "wrk"
+	wrk2Name = "wrk-2"
+)
+
 // broadcast compares what a hub pays for a delivery of a broadcast with what wrk
 // pays for sending the same bytes (P4).
 func (l *lineup) broadcast(ctx context.Context, m mark) (findings, error) {
-	const wrkName, wrk2Name = "wrk", "wrk-2"
 	hub, err := l.market(ctx, busbarName+"-market", 0)
 	if err != nil {
 		return findings{}, err
 	}
-	last, err := l.preflightBroadcast(hub)
-	if err != nil {
-		return findings{}, fmt.Errorf("preflight: %w", err)
-	}
-	head, body, _ := bytes.Cut(last, []byte("\r\n\r\n"))
-	url, script, err := wrkRequest(l.backend.addr, head, body)
-	if err != nil {
-		return findings{}, err
-	}
-	if err := os.WriteFile(wrkScript(l.dir), []byte(script), 0o600); err != nil {
-		return findings{}, err
-	}
 	plan := l.opts.longPlan()
-	contestants := []*contestant{{Name: wrkName}, {Name: wrk2Name}, hub}
-	for _, c := range contestants[:2] {
-		c.own = l.onBackend(func(ctx context.Context) (sample, error) {
-			return wrk(ctx, wrkConfig{
-				Cores: l.cores.Contestant, Dir: l.dir, Connections: receivers, Duration: plan.Slice, URL: url, Script: wrkScript(l.dir),
-			})
-		})
+	senders, err := l.senders(hub, plan.Slice)
+	if err != nil {
+		return findings{}, err
 	}
 	hub.own = l.onBackend(func(context.Context) (sample, error) {
 		return l.push(hub, pace{Duration: plan.Slice, Window: pushWindow, Receivers: receivers})
 	})
-	rounds, err := l.phase(m.Work, plan, contestants...).run(ctx, l.opts.Say)
+	rounds, err := l.phase(m.Work, plan, append(senders, hub)...).run(ctx, l.opts.Say)
 	if err != nil {
 		return findings{}, err
 	}
@@ -72,6 +62,28 @@ func (l *lineup) broadcast(ctx context.Context, m mark) (findings, error) {
 		Absolutes:   absolutes(m, rounds),
 		Notes:       []string{fmt.Sprintf("%s: requests of %s are deliveries, its CPU all that the hub does from the push on", m.ID, hub.Name)},
 	}, nil
+}
+
+// senders are wrk, twice, sending what the backend got from the hub.
+func (l *lineup) senders(hub *contestant, slice time.Duration) ([]*contestant, error) {
+	last, err := l.preflightBroadcast(hub)
+	if err != nil {
+		return nil, fmt.Errorf("preflight: %w", err)
+	}
+	head, body, _ := bytes.Cut(last, []byte("\r\n\r\n"))
+	url, script, err := wrkRequest(l.backend.addr, head, body)
+	if err != nil {
+		return nil, err
+	}
+	cfg := wrkConfig{
+		Cores: l.cores.Contestant, Dir: l.dir, Connections: receivers, Duration: slice,
+		URL: url, Script: filepath.Join(l.dir, "wrk.lua"),
+	}
+	if err := os.WriteFile(cfg.Script, []byte(script), 0o600); err != nil {
+		return nil, err
+	}
+	own := l.onBackend(func(ctx context.Context) (sample, error) { return wrk(ctx, cfg) })
+	return []*contestant{{Name: wrkName, own: own}, {Name: wrk2Name, own: own}}, nil
 }
 
 // market starts a hub to which CPOs broadcast, and lets them push their

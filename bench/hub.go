@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -83,9 +86,40 @@ func (s hubSeat) registration() registration {
 	}
 }
 
+// connected is how many platforms are CONNECTED, as the hub's metrics say.
+func (s hubSeat) connected(ctx context.Context) (int, error) {
+	r := s.registration()
+	defer r.client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, "GET", r.admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	return connectedOf(text)
+}
+
+var connectedLine = regexp.MustCompile(`(?m)^busbar_platforms\{status="CONNECTED"\} (\d+)$`)
+
+// connectedOf reads metrics.
+func connectedOf(metrics []byte) (int, error) {
+	m := connectedLine.FindSubmatch(metrics)
+	if m == nil {
+		return 0, errors.New("the metrics do not tell how many platforms are CONNECTED")
+	}
+	return strconv.Atoi(string(m[1]))
+}
+
 // contestant is the hub once it runs and its field is registered.
 func (s hubSeat) contestant(p *process) *contestant {
-	return &contestant{Name: s.Name, process: p, Field: s.Field, Target: s.Field.target(s.listen)}
+	return &contestant{Name: s.Name, process: p, seat: s, Field: s.Field, Target: s.Field.target(s.listen)}
 }
 
 // startHub starts a Busbar and registers the field.

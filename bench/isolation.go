@@ -20,33 +20,21 @@ const (
 	pacedSlice = 500 * time.Millisecond
 )
 
+// The hubs of P8.
+const (
+	healthyName  = busbarName + "-healthy"
+	healthy2Name = busbarName + "-healthy-2"
+	hangingName  = busbarName + "-some-hang"
+)
+
 // isolated compares what the healthy receivers get when some hang with what they
 // get when none does (P8): at a fixed rate, half of what the machine was just
 // seen to do, deliveries in time for each receiver, and the 99th percentile of
 // their lag since they were due.
 func (l *lineup) isolated(ctx context.Context, m mark) (findings, error) {
-	const healthyName, healthy2Name, hangingName = "busbar-healthy", "busbar-healthy-2", "busbar-5-hang"
-	var hubs []*contestant
-	interval := time.Duration(0)
-	for _, name := range []string{healthyName, healthy2Name, hangingName} {
-		hang := 0
-		if name == hangingName {
-			hang = hung
-		}
-		hub, err := l.market(ctx, name, hang)
-		if err != nil {
-			return findings{}, err
-		}
-		hubs = append(hubs, hub)
-		if interval == 0 {
-			if interval, err = l.halfCapacity(hub); err != nil {
-				return findings{}, err
-			}
-		}
-		healthy := receivers - hang
-		hub.own = l.onBackend(func(context.Context) (sample, error) {
-			return l.pushEvery(hub, interval, healthy)
-		})
+	hubs, interval, err := l.markets(ctx)
+	if err != nil {
+		return findings{}, err
 	}
 	plan := l.opts.longPlan()
 	plan.Rounds, plan.Slice = 2*plan.Rounds, pacedSlice
@@ -54,6 +42,9 @@ func (l *lineup) isolated(ctx context.Context, m mark) (findings, error) {
 	p.Controlled, p.Tolerance = sample.lag, lagTolerance
 	rounds, err := p.run(ctx, l.opts.Say)
 	if err != nil {
+		return findings{}, err
+	}
+	if err := checkHung(ctx, hubs[len(hubs)-1]); err != nil {
 		return findings{}, err
 	}
 	line := func(measure, subject string, of func(sample) float64, g goal) comparison {
@@ -75,14 +66,38 @@ func (l *lineup) isolated(ctx context.Context, m mark) (findings, error) {
 	}, nil
 }
 
-// halfCapacity is the interval between pushes at half of the rate that the hub
-// reaches.
-func (l *lineup) halfCapacity(hub *contestant) (time.Duration, error) {
-	s, err := l.push(hub, pace{Duration: longSlice, Window: pushWindow, Receivers: receivers})
-	if err != nil {
-		return 0, err
+// markets starts the hubs, the one with hanging receivers last, and finds out
+// the interval between pushes at half of the rate that the first reaches.
+func (l *lineup) markets(ctx context.Context) (hubs []*contestant, interval time.Duration, err error) {
+	for _, name := range []string{healthyName, healthy2Name, hangingName} {
+		hang := 0
+		if name == hangingName {
+			hang = hung
+		}
+		hub, err := l.market(ctx, name, hang)
+		if err != nil {
+			return nil, 0, err
+		}
+		hubs = append(hubs, hub)
+		hub.own = l.onBackend(func(context.Context) (sample, error) {
+			return l.pushEvery(hub, interval, receivers-hang)
+		})
 	}
-	return 2 * s.Elapsed * receivers / time.Duration(s.Requests), nil
+	most, err := l.push(hubs[0], pace{Duration: longSlice, Window: pushWindow, Receivers: receivers})
+	if err != nil {
+		return nil, 0, err
+	}
+	return hubs, 2 * most.Elapsed * receivers / time.Duration(most.Requests), nil
+}
+
+// checkHung proves that the receivers which hang were sent to all the while: a
+// hub that takes them for OFFLINE sends them nothing, and has it easier.
+func checkHung(ctx context.Context, hub *contestant) error {
+	n, err := hub.seat.connected(ctx)
+	if err == nil && n != len(hub.Field) {
+		err = fmt.Errorf("%s: %d of %d platforms are CONNECTED", hub.Name, n, len(hub.Field))
+	}
+	return err
 }
 
 // pushEvery is a slice of the open loop. The sample's requests are the

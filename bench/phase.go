@@ -15,8 +15,10 @@ import (
 type contestant struct {
 	Name    string
 	process *process
-	Field   field
-	Target  target
+	// seat is a hub's.
+	seat   hubSeat
+	Field  field
+	Target target
 	// own replaces the closed loop of the load generator; the CPU that it
 	// returns is added to that of the process, if there is one. Nil for most.
 	own func(context.Context) (sample, error)

@@ -5,10 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
@@ -44,14 +41,7 @@ func (l *lineup) stocked(ctx context.Context) (*stock, error) {
 	if l.stock != nil {
 		return l.stock, nil
 	}
-	f := newMarket(stockPlatforms, 1, 0)
-	f, reader := f[:stockPlatforms], f[stockPlatforms:]
-	for i := range f {
-		f[i].Parties = nil
-		for n := i; n < stockParties; n += stockPlatforms {
-			f[i].Parties = append(f[i].Parties, partyNumber(100+n))
-		}
-	}
+	f, reader := stockField()
 	seat, err := newHubSeat(l.hubConfig(busbarName+"-stocked", f))
 	if err != nil {
 		return nil, err
@@ -74,6 +64,18 @@ func (l *lineup) stocked(ctx context.Context) (*stock, error) {
 	}
 	l.stock = s
 	return s, seat.register(ctx, reader)
+}
+
+// stockField is the owners of the Locations, and the reader.
+func stockField() (owners, reader field) {
+	f := newMarket(stockPlatforms, 1, 0)
+	for i := range stockPlatforms {
+		f[i].Parties = nil
+		for n := i; n < stockParties; n += stockPlatforms {
+			f[i].Parties = append(f[i].Parties, partyNumber(100+n))
+		}
+	}
+	return f[:stockPlatforms], f[stockPlatforms:]
 }
 
 // startStock starts the hub, or starts it again.
@@ -188,85 +190,6 @@ func (s *stock) lastPage() (path string, err error) {
 		err = fmt.Errorf("the page behind offset %d is not the last", s.Locations-ocpi.MaxPage)
 	}
 	return before.next, err
-}
-
-// pages compares a page out of the catalog with nginx sending the same bytes
-// from a file, and the last page with the first (P5).
-func (l *lineup) pages(ctx context.Context, m mark) (findings, error) {
-	s, err := l.stocked(ctx)
-	if err != nil {
-		return findings{}, err
-	}
-	first, err := s.page(firstPage)
-	if err != nil {
-		return findings{}, err
-	}
-	lastPath, err := s.lastPage()
-	if err != nil {
-		return findings{}, err
-	}
-	contestants, err := l.fileServers(ctx, s, first.body)
-	if err != nil {
-		return findings{}, err
-	}
-	const firstName, lastName = busbarName + "-first-page", busbarName + "-last-page"
-	for name, path := range map[string]string{firstName: firstPage, lastName: lastPath} {
-		contestants = append(contestants, &contestant{Name: name, process: s.hub.process, Target: s.target(path), shares: true})
-	}
-	plan := l.opts.Plan
-	plan.Rounds, plan.Warmup, plan.Connections = 2*l.opts.LongRounds, min(2, plan.Warmup), pageConnections
-	rounds, err := l.phase(m.Work, plan, contestants...).run(ctx, l.opts.Say)
-	if err != nil {
-		return findings{}, err
-	}
-	return findings{
-		Comparisons: []comparison{
-			m.compare(rounds, contestants[1].Name, contestants[0].Name, goal{}),
-			m.compare(rounds, firstName, contestants[0].Name, m.Goal),
-			m.compare(rounds, lastName, firstName, goal{Most: 1.2, Judged: true}),
-		},
-		Absolutes: absolutes(m, rounds),
-		Notes:     []string{fmt.Sprintf("%s: %s; a page of %d has %d bytes", m.ID, s, ocpi.MaxPage, len(first.body))},
-	}, nil
-}
-
-// pageConnections are fewer than elsewhere: each has a page of 300 KB on its way.
-const pageConnections = 16
-
-// fileServers starts two nginx with the page in a file.
-func (l *lineup) fileServers(ctx context.Context, s *stock, body []byte) ([]*contestant, error) {
-	file := filepath.Join(l.dir, "page.json")
-	if err := os.WriteFile(file, body, 0o644); err != nil {
-		return nil, err
-	}
-	var servers []*contestant
-	for _, name := range []string{nginxName + "-file", nginx2Name + "-file"} {
-		c, err := l.add(startFileServer(ctx, l.proxy(name, nil), file))
-		if err != nil {
-			return nil, err
-		}
-		addr := c.Target.Addr
-		c.Target = s.target("/" + filepath.Base(file))
-		c.Target.Addr = addr
-		servers = append(servers, c)
-		if err := serves(addr, c.Target.Path, body); err != nil {
-			return nil, fmt.Errorf("preflight: %w", err)
-		}
-	}
-	return servers, nil
-}
-
-// serves proves that a file server sends what it should.
-func serves(addr, path string, want []byte) error {
-	resp, err := http.Get("http://" + addr + path)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || resp.ContentLength != int64(len(want)) {
-		return fmt.Errorf("GET %s: %s with %d bytes, want %d", path, resp.Status, resp.ContentLength, len(want))
-	}
-	return nil
 }
 
 // kept compares the memory that Locations take with their bytes (P6).

@@ -11,7 +11,7 @@ import (
 	"busbar/ocpi"
 )
 
-// The bodies, compact JSON as peers send it.
+// The bodies of routed requests, compact JSON as peers send it.
 var (
 	//go:embed location.json
 	locationBody []byte

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -102,5 +101,3 @@ func luaString(s string) string {
 	b.WriteByte('"')
 	return b.String()
 }
-
-func wrkScript(dir string) string { return filepath.Join(dir, "wrk.lua") }
