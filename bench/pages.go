@@ -24,7 +24,7 @@ func (l *lineup) pages(ctx context.Context, m mark) (findings, error) {
 		return findings{}, err
 	}
 	plan := l.opts.Plan
-	plan.Rounds, plan.Warmup, plan.Connections = 2*l.opts.LongRounds, min(2, plan.Warmup), pageConnections
+	plan.Rounds = 2 * l.opts.LongRounds
 	p := l.phase(m.Work, plan, contestants...)
 	p.Tolerance = pageTolerance
 	rounds, err := p.run(ctx, l.opts.Say)
@@ -42,14 +42,10 @@ func (l *lineup) pages(ctx context.Context, m mark) (findings, error) {
 	}, nil
 }
 
-const (
-	// pageConnections are fewer than elsewhere: each has a page of 270 KB on its
-	// way.
-	pageConnections = 16
-	// pageTolerance is wide: how often a file server has to go on with a page
-	// depends on when the load generator takes what has come.
-	pageTolerance = 0.1
-)
+// pageTolerance is wide: how often a file server has to go on with a page
+// depends on when the load generator takes what has come, and on how the kernel
+// deals the connections to its workers.
+const pageTolerance = 0.1
 
 // The names of one hub, by the page that it is asked for.
 const (
