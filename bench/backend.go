@@ -21,6 +21,10 @@ import (
 // from it whether a contestant did its work.
 const echoPath = "/ECHO"
 
+// hanging begins the names of platforms that take pushes and never answer them;
+// all else they answer.
+const hanging = "hang"
+
 // echo is the data of such an answer.
 type echo struct {
 	// Head is the request line and the headers as they arrived.
@@ -37,6 +41,7 @@ type backend struct {
 	poller   *poller
 	listener socket
 	wires    map[int32]*wire // by their sockets' descriptors
+	tally    tally
 }
 
 // newBackend listens; serve ends it.
@@ -141,7 +146,7 @@ func (b *backend) exchange(fd int32) {
 			return
 		}
 		if err == nil {
-			_, err = socket(fd).Write(b.answer(head, body))
+			err = b.reply(fd, head, body)
 		}
 		if err != nil { // the contestant sees it, and its requester fails
 			socket(fd).Close()
@@ -154,15 +159,51 @@ func (b *backend) exchange(fd int32) {
 	}
 }
 
-func (b *backend) answer(head, body []byte) []byte {
-	line := head
-	if i := bytes.IndexByte(head, '\r'); i >= 0 {
-		line = head[:i]
+// reply answers a request, if it is to be answered now.
+func (b *backend) reply(fd int32, head, body []byte) error {
+	line := firstOf(head)
+	if what, ok := askedFor(line); ok {
+		if !b.tally.ask(what, fd) {
+			return nil
+		}
+		_, err := socket(fd).Write(b.tally.answer())
+		return err
 	}
+	if isPush(line) {
+		if bytes.Contains(line, []byte(" /"+hanging)) {
+			return nil
+		}
+		b.tally.count(head, body, time.Now())
+	}
+	if _, err := socket(fd).Write(b.answer(head, body)); err != nil || !b.tally.satisfied() {
+		return err
+	}
+	waiting := b.tally.waiting
+	b.tally.waiting = 0
+	if _, open := b.wires[waiting]; open {
+		socket(waiting).Write(b.tally.answer()) // who asked is gone if it fails
+	}
+	return nil
+}
+
+// firstOf is the request line.
+func firstOf(head []byte) []byte {
+	if i := bytes.IndexByte(head, '\r'); i >= 0 {
+		return head[:i]
+	}
+	return head
+}
+
+func isPush(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("PUT ")) || bytes.HasPrefix(line, []byte("PATCH "))
+}
+
+func (b *backend) answer(head, body []byte) []byte {
+	line := firstOf(head)
 	switch {
 	case bytes.Contains(line, []byte(echoPath)):
 		return answered(echo{Head: string(head), BodyBytes: len(body)})
-	case bytes.HasPrefix(line, []byte("PUT ")), bytes.HasPrefix(line, []byte("PATCH ")):
+	case isPush(line):
 		return b.success
 	}
 	method, path, _ := strings.Cut(string(line), " ")

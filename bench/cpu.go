@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -14,6 +15,9 @@ import (
 
 // proc is /proc, or a copy of a part of it.
 type proc struct{ fs.FS }
+
+// hostProc is this machine's.
+var hostProc = proc{os.DirFS("/proc")}
 
 // family is a process and all its descendants: nginx works in its children.
 func (p proc) family(pid int) ([]int, error) {

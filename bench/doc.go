@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command bench measures what Busbar costs against nginx and HAProxy that do
-// the same work, and fails when a goal is missed. `make bench` runs it; it
-// needs Linux, takes about four minutes, and talks to 127.0.0.1 only.
+// Command bench measures what Busbar costs against nginx, HAProxy and wrk that do
+// the same work, or against itself, and fails when a goal is missed. `make
+// bench` runs it; it needs Linux and Go, takes about eight minutes, and talks to
+// 127.0.0.1 only.
 //
 // # The method
 //
@@ -80,12 +81,60 @@
 // anything is timed, every contestant must prove that it does so (preflight).
 // Beyond what keeps connections alive, nginx and HAProxy run as they come.
 //
+// # Broadcasts
+//
+// The hub answers a broadcast before it has sent it. So what is counted is
+// deliveries, by the backend (see tally), and the load generator asks it how
+// many have arrived: at most a hundred broadcasts are under way at once (see
+// pace). They are PATCHes of EVSEs of 2,000 Locations that four CPOs pushed
+// before, each of another EVSE: of two that wait for the same receiver with the
+// same URL, a hub may drop the older one.
+//
+// P4 divides all CPU of the hub, the push taken in, kept in the catalog,
+// committed and written to the journal, by the deliveries of 100 receivers.
+// Beside it, in the same rounds, wrk sends the bytes of a delivery that the
+// backend saw to the same backend, on the cores of the contestants, over one
+// connection for each receiver; twice, as a control. wrk never looks for
+// anything, so it is the floor of what sending costs.
+//
+// P8 compares a hub of which 5 of 100 receivers hang with one that has 100
+// healthy ones. A hanging receiver takes every push and answers none of them,
+// but answers a still-alive check: it stays CONNECTED, which is checked
+// afterwards. The rate is the same for both, half of what was reached just
+// before, and the loop is open: a push goes out when it is due. It carries that
+// time in its X-Correlation-ID, from which the backend takes the lag of every
+// delivery; who is late in pushing is late. Compared are the deliveries that
+// arrived in the slice, for each healthy receiver, and the 99th percentile of
+// their lag. A third hub, without hanging receivers, is the control of the lag.
+//
+// # The catalog
+//
+// P5 and P6 fill a hub through its front door with 500,000 Locations of 2.8 KB,
+// over 128 connections; -ingest-limit bounds the time, and what is there then
+// is measured. No two Locations have the same names, places, times or EVSEs:
+// they compress a little worse than real ones (by S2 with a dictionary of others
+// to 0.17 of their length, 5,233 Dutch Locations to 0.13).
+//
+// P5 gets a page of 100 from it, again and again, and the same bytes from nginx,
+// which sends them from a file by sendfile, as Debian ships it. The last page
+// is asked for by the hub's own Link. First and last page are of one process,
+// so that their CPU is read at both ends of a slice. A page has 270 KB: the load
+// generator, which reads it, is the slowest of the three.
+//
+// P6 runs two Go benchmarks of package catalog, a PATCH applied by splicing and
+// by encoding/json maps, one after the other, some times. And it compares what
+// the hub's memory (the proportional set size) grew by with the bytes of the
+// Locations: when they have been pushed, and again after a restart, each time
+// once the hub gives nothing more back to the machine.
+//
 // # Layout
 //
 // The command starts itself twice more, as the load generator and as the
 // backend, so that their CPU is their own. A mark (P1, P2, …) names the
-// contestants of a phase, its work and what is compared; new ones are added in
-// marks.go.
+// contestants of a phase, its work and what is compared; they are listed in
+// marks.go, which has the ones about routed messages. P4 is in broadcast.go, P5
+// in pages.go, P6 in gobench.go and, with the full hub of both, in stock.go; P8
+// is in isolation.go.
 //
 // The package holds no benchmarks of single functions: those stand beside the
 // function as Go benchmarks.

@@ -53,6 +53,25 @@ func newField(parties, platforms int) (field, error) {
 	return f, nil
 }
 
+// newMarket is CPOs that broadcast to eMSPs, each a party on a platform of its
+// own; the last of the eMSPs hang.
+func newMarket(cpos, emsps, hang int) field {
+	f := make(field, cpos+emsps)
+	for i := range f {
+		f[i] = platform{
+			Name: "p" + strconv.Itoa(i), Role: ocpi.RoleEMSP, Parties: []ocpi.PartyKey{partyNumber(i)},
+			Outbound: ocpi.NewCredentialsToken(), Inbound: ocpi.NewCredentialsToken(),
+		}
+		switch {
+		case i < cpos:
+			f[i].Role = ocpi.RoleCPO
+		case i >= len(f)-hang:
+			f[i].Name = hanging + strconv.Itoa(i)
+		}
+	}
+	return f
+}
+
 // maxParties is how many three-character party ids there are.
 const maxParties = 36 * 36 * 36
 
@@ -96,6 +115,8 @@ type target struct {
 	Addr      string          `json:"addr"`
 	Callers   []caller        `json:"callers"`
 	Receivers []ocpi.PartyKey `json:"receivers"`
+	// Path is what is asked for by works that name no object.
+	Path string `json:"path,omitempty"`
 }
 
 // caller is a CPO's platform.

@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,43 +30,114 @@ type hubConfig struct {
 	Backend string
 }
 
-// startHub runs `busbar serve` on its embedded defaults.
-func startHub(ctx context.Context, cfg hubConfig) (*contestant, error) {
-	listen, err := freeAddr()
-	if err != nil {
-		return nil, err
+// hubSeat is where one Busbar runs, now or later: its addresses, its tokens and
+// its data stay the same when it is started again.
+type hubSeat struct {
+	hubConfig
+	listen, admin string
+	adminToken    ocpi.CredentialsToken
+}
+
+func newHubSeat(cfg hubConfig) (hubSeat, error) {
+	s := hubSeat{hubConfig: cfg, adminToken: ocpi.NewCredentialsToken()}
+	var err error
+	if s.listen, err = freeAddr(); err == nil {
+		s.admin, err = freeAddr()
 	}
-	admin, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	adminToken := ocpi.NewCredentialsToken()
-	p, err := start(processConfig{Name: cfg.Name, Cores: cfg.Cores, Dir: cfg.Dir, Argv: []string{cfg.Binary, "serve"}, Env: []string{
-		"BUSBAR_LISTEN=" + listen,
-		"BUSBAR_ADMIN_LISTEN=" + admin,
-		"BUSBAR_PUBLIC_URL=http://" + listen,
-		"BUSBAR_DATA_DIR=" + filepath.Join(cfg.Dir, cfg.Name),
-		"BUSBAR_ADMIN_TOKEN=" + adminToken.Reveal(),
+	return s, err
+}
+
+// start runs `busbar serve` on its embedded defaults and waits until it is
+// ready.
+func (s hubSeat) start(ctx context.Context) (*process, error) {
+	p, err := start(processConfig{Name: s.Name, Cores: s.Cores, Dir: s.Dir, Argv: []string{s.Binary, "serve"}, Env: []string{
+		"BUSBAR_LISTEN=" + s.listen,
+		"BUSBAR_ADMIN_LISTEN=" + s.admin,
+		"BUSBAR_PUBLIC_URL=http://" + s.listen,
+		"BUSBAR_DATA_DIR=" + filepath.Join(s.Dir, s.Name),
+		"BUSBAR_ADMIN_TOKEN=" + s.adminToken.Reveal(),
+		"BUSBAR_PARTY=" + hubParty.String(),
 		"BUSBAR_ALLOW_PRIVATE_PEERS=true",
 	}})
 	if err != nil {
 		return nil, err
 	}
-	r := registration{
-		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: registering}},
-		public: "http://" + listen, admin: "http://" + admin, adminToken: adminToken, backend: "http://" + cfg.Backend,
-	}
+	r := s.registration()
 	defer r.client.CloseIdleConnections()
-	f := slices.Clone(cfg.Field)
-	err = p.await(ctx, func() bool { return r.ready(ctx) })
-	if err == nil {
-		err = r.registerAll(ctx, f)
+	if err := p.await(ctx, func() bool { return r.ready(ctx) }); err != nil {
+		p.stop()
+		return nil, err
 	}
+	return p, nil
+}
+
+// register brings the platforms of f onto the running hub, and notes their
+// tokens in it.
+func (s hubSeat) register(ctx context.Context, f field) error {
+	r := s.registration()
+	defer r.client.CloseIdleConnections()
+	return r.registerAll(ctx, f)
+}
+
+func (s hubSeat) registration() registration {
+	return registration{
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: registering}},
+		public: "http://" + s.listen, admin: "http://" + s.admin, adminToken: s.adminToken, backend: "http://" + s.Backend,
+	}
+}
+
+// connected is how many platforms are CONNECTED, as the hub's metrics say.
+func (s hubSeat) connected(ctx context.Context) (int, error) {
+	r := s.registration()
+	defer r.client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, "GET", r.admin+"/metrics", nil)
 	if err != nil {
+		return 0, err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	return connectedOf(text)
+}
+
+var connectedLine = regexp.MustCompile(`(?m)^busbar_platforms\{status="CONNECTED"\} (\d+)$`)
+
+// connectedOf reads metrics.
+func connectedOf(metrics []byte) (int, error) {
+	m := connectedLine.FindSubmatch(metrics)
+	if m == nil {
+		return 0, errors.New("the metrics do not tell how many platforms are CONNECTED")
+	}
+	return strconv.Atoi(string(m[1]))
+}
+
+// contestant is the hub once it runs and its field is registered.
+func (s hubSeat) contestant(p *process) *contestant {
+	return &contestant{Name: s.Name, process: p, seat: s, Field: s.Field, Target: s.Field.target(s.listen)}
+}
+
+// startHub starts a Busbar and registers the field.
+func startHub(ctx context.Context, cfg hubConfig) (*contestant, error) {
+	cfg.Field = slices.Clone(cfg.Field)
+	seat, err := newHubSeat(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p, err := seat.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := seat.register(ctx, seat.Field); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("%s: %w", cfg.Name, err)
 	}
-	return &contestant{Name: cfg.Name, process: p, Field: f, Target: f.target(listen)}, nil
+	return seat.contestant(p), nil
 }
 
 // registering is how many platforms register at a time.

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// loadCommand is one line to the load generator. Exactly one of Open, Slice
-// and Close is set.
+// loadCommand is one line to the load generator. Exactly one of Open, Slice,
+// Push and Close is set.
 type loadCommand struct {
 	// Contestant is the name under which its connections are kept.
 	Contestant string     `json:"contestant"`
 	Open       *loadOpen  `json:"open,omitempty"`
 	Slice      *loadSlice `json:"slice,omitempty"`
+	Push       *loadPush  `json:"push,omitempty"`
 	Close      bool       `json:"close,omitempty"`
 }
 
@@ -38,6 +39,8 @@ type loadResult struct {
 	Elapsed time.Duration `json:"elapsed"`
 	// Used is what the load generator itself did: see poller.used.
 	Used time.Duration `json:"used"`
+	// Push is what came of a loadPush.
+	Push pushResult `json:"push,omitzero"`
 	// Error is the first wrong answer; the figures then mean nothing.
 	Error string `json:"error,omitempty"`
 }
@@ -61,6 +64,8 @@ func serveLoad(in io.Reader, out io.Writer, how waiting) error {
 			contestants[c.Contestant], err = openCrowd(*c.Open, how)
 		case c.Slice != nil:
 			result, err = contestants[c.Contestant].slice(c.Slice.Duration)
+		case c.Push != nil:
+			result, err = push(*c.Push, how)
 		case c.Close:
 			contestants[c.Contestant].close()
 			delete(contestants, c.Contestant)

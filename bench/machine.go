@@ -86,6 +86,7 @@ func machineLines(c cores, how waiting, busbar string) []string {
 		"Linux " + firstLine("uname", "-r") + ", " + runtime.Version(),
 		firstLine("nginx", "-v"),
 		firstLine("haproxy", "-v"),
+		firstLine("wrk", "-v"),
 		firstLine(busbar, "version"),
 	}
 }
@@ -103,10 +104,11 @@ func cpuModel() string {
 	return runtime.GOARCH
 }
 
-// firstLine is the first line that a command prints on either stream.
+// firstLine is the first line that a command prints on either stream. That wrk
+// takes the question for its version for a failure does not matter.
 func firstLine(name string, args ...string) string {
 	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
+	if err != nil && len(out) == 0 {
 		return fmt.Sprintf("%s: %v", name, err)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")

@@ -67,6 +67,12 @@ type options struct {
 	// Partners is empty when the cores are to decide.
 	Partners           waiting
 	Parties, Platforms int
+	// LongRounds are the rounds of the marks whose slices are LongSlice.
+	LongRounds int
+	// Objects are the Locations of P5 and P6; IngestLimit bounds the time that
+	// is taken to push them.
+	Objects     int
+	IngestLimit time.Duration
 	// Few and Many are the parties of the two hubs of P9.
 	Few, Many int
 	Limit     time.Duration
@@ -80,7 +86,7 @@ func parseOptions(args []string, terminal io.Writer) (options, error) {
 	o := options{Say: func(format string, args ...any) { fmt.Fprintf(terminal, "bench: "+format+"\n", args...) }}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(terminal)
-	list := flags.String("marks", "P1,P2,P9", "marks to measure")
+	list := flags.String("marks", "P1,P2,P4,P5,P6,P8,P9", "marks to measure")
 	flags.StringVar(&o.Busbar, "busbar", "bin/busbar", "the hub's binary")
 	flags.IntVar(&o.Plan.Rounds, "rounds", 40, "rounds of each phase")
 	flags.IntVar(&o.Plan.Warmup, "warmup", 3, "rounds before those, not counted")
@@ -90,6 +96,9 @@ func parseOptions(args []string, terminal io.Writer) (options, error) {
 	partners := flags.String("partners", "", "how load generator and backend wait: poll or block (default: poll where each has a core)")
 	flags.IntVar(&o.Parties, "parties", 1000, "parties of P1 and P2")
 	flags.IntVar(&o.Platforms, "platforms", 50, "platforms that they are spread over")
+	flags.IntVar(&o.LongRounds, "long-rounds", 12, "rounds of P4, P5 and P8")
+	flags.IntVar(&o.Objects, "objects", 500_000, "Locations in the catalog of P5 and P6")
+	flags.DurationVar(&o.IngestLimit, "ingest-limit", 90*time.Second, "push Locations for at most this time")
 	flags.IntVar(&o.Few, "few", 100, "parties of the small hub of P9")
 	flags.IntVar(&o.Many, "many", 10000, "parties of the large hub of P9")
 	flags.DurationVar(&o.Limit, "limit", 15*time.Minute, "end the run after this time")
@@ -112,6 +121,16 @@ func parseOptions(args []string, terminal io.Writer) (options, error) {
 	return o, err
 }
 
+// longSlice is a slice of P4 and P8: wrk counts whole seconds.
+const longSlice = time.Second
+
+// longPlan is the plan of the marks with longer slices.
+func (o options) longPlan() plan {
+	p := o.Plan
+	p.Rounds, p.Warmup, p.Slice = o.LongRounds, min(1, p.Warmup), longSlice
+	return p
+}
+
 // run measures all marks, reports, and fails when a goal was missed.
 func run(ctx context.Context, opts options) error {
 	if _, err := os.Stat(opts.Busbar); err != nil {
@@ -128,7 +147,7 @@ func run(ctx context.Context, opts options) error {
 	}
 	var found findings
 	for _, m := range opts.Marks {
-		opts.Say("measuring %s: %d rounds", m.ID, opts.Plan.Rounds)
+		opts.Say("measuring %s", m.ID)
 		more, err := m.measure(l, ctx, m)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.ID, err)

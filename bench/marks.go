@@ -31,6 +31,10 @@ func marks() []mark {
 	return []mark{
 		{ID: "P1", Work: putLocation(), Goal: goal{Most: 2.2, Judged: true}, measure: (*lineup).routed},
 		{ID: "P2", Work: patchEVSE(), Goal: goal{Most: 2.4, Judged: true}, measure: (*lineup).routed},
+		{ID: "P4", Work: broadcastWork(), Goal: goal{Most: 2.2, Judged: true}, measure: (*lineup).broadcast},
+		{ID: "P5", Work: getPage(), Goal: goal{Most: 2.5, Judged: true}, measure: (*lineup).pages},
+		{ID: "P6", Work: applyPatch(), Goal: goal{Most: 0.1, Judged: true}, measure: (*lineup).patchedAndKept},
+		{ID: "P8", Work: broadcastWork(), Goal: goal{Least: 0.95, Judged: true}, measure: (*lineup).isolated},
 		{ID: "P9", Work: patchEVSE(), Goal: goal{Most: 1.1, Judged: true}, measure: (*lineup).flat},
 	}
 }
@@ -65,6 +69,8 @@ type lineup struct {
 	nginx1, nginx2, haproxy *contestant
 	// busbar starts with the first mark that needs it.
 	busbar *contestant
+	// stock, too.
+	stock *stock
 }
 
 // openLineup starts the proxies.

@@ -16,10 +16,33 @@ type nginxSettings struct {
 	Root bool
 }
 
-// nginxConf makes nginx do a hub's work as far as maps can. The keep-alive
-// numbers only keep connections from being closed within a run, which the load
-// generator would take for an error; the rest is as nginx comes.
+// nginxConf makes nginx do a hub's work as far as maps can.
 func nginxConf(s nginxSettings, f field) string {
+	return nginxHTTP(s, nginxMaps(f, s.Backend), `		location /ocpi/2.2.1/ {
+			if ($caller = "") { return 401; }
+			if ($receiver = "") { return 404; }
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header X-Request-ID $request_id;
+			proxy_set_header Authorization $outbound;
+			proxy_pass http://$receiver/$receiver$request_uri;
+		}
+`)
+}
+
+// nginxFileConf makes nginx serve the files in root, by sendfile as Debian
+// ships it.
+func nginxFileConf(s nginxSettings, root string) string {
+	return nginxHTTP(s, `	sendfile on;
+	tcp_nopush on;
+	types { application/json json; }
+`, "\t\troot "+root+";\n")
+}
+
+// nginxHTTP is what all have in common. The keep-alive numbers only keep
+// connections from being closed within a run, which the load generator would
+// take for an error; the rest is as nginx comes.
+func nginxHTTP(s nginxSettings, before, server string) string {
 	user := ""
 	if s.Root {
 		user = "user root;\n"
@@ -44,18 +67,9 @@ http {
 %[2]s	server {
 		# Without reuseport one worker may accept all connections.
 		listen %[3]s reuseport;
-		location /ocpi/2.2.1/ {
-			if ($caller = "") { return 401; }
-			if ($receiver = "") { return 404; }
-			proxy_http_version 1.1;
-			proxy_set_header Connection "";
-			proxy_set_header X-Request-ID $request_id;
-			proxy_set_header Authorization $outbound;
-			proxy_pass http://$receiver/$receiver$request_uri;
-		}
-	}
+%[4]s	}
 }
-`, s.Dir, nginxMaps(f, s.Backend), s.Addr)
+`, s.Dir, before, s.Addr, server)
 }
 
 // nginxMaps are the maps and one upstream for each platform.

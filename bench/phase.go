@@ -3,11 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
 )
 
@@ -15,8 +15,18 @@ import (
 type contestant struct {
 	Name    string
 	process *process
-	Field   field
-	Target  target
+	// seat is a hub's.
+	seat   hubSeat
+	Field  field
+	Target target
+	// own replaces the closed loop of the load generator; the CPU that it
+	// returns is added to that of the process, if there is one. Nil for most.
+	own func(context.Context) (sample, error)
+	// shares tells that another contestant is the same process, so that the CPU
+	// has to be read at both ends of each slice.
+	shares bool
+	// pushed counts what CPOs have broadcast to it.
+	pushed int
 	// pids are all its processes, once a phase has begun.
 	pids []int
 }
@@ -30,6 +40,11 @@ type sample struct {
 	// Elapsed is the length of its slice; Load and Backend are what the other
 	// two used in it: see poller.used.
 	Elapsed, Load, Backend time.Duration
+	// Receivers are those that the requests were spread over; zero where that
+	// does not matter.
+	Receivers int
+	// Lag is how long 99 of 100 deliveries of a broadcast took at most.
+	Lag time.Duration
 }
 
 // cpuPerRequest is in microseconds.
@@ -48,12 +63,16 @@ type phase struct {
 	Work        work
 	Contestants []*contestant
 	// Control are the two that do the same; they prove that the machine was
-	// fit to compare.
-	Control [2]string
-	Loader  *loader
-	Backend *platforms
-	Plan    plan
-	Random  *rand.Rand
+	// fit to compare, by what is Controlled: the CPU per request unless it says
+	// otherwise.
+	Control    [2]string
+	Controlled func(sample) float64
+	// Tolerance is how far the control may be off; zero is controlTolerance.
+	Tolerance float64
+	Loader    *loader
+	Backend   *platforms
+	Plan      plan
+	Random    *rand.Rand
 }
 
 // plan is how long and how often.
@@ -78,6 +97,11 @@ var errVoid = errors.New("the phase counts for nothing")
 
 // run repeats the phase until it counts.
 func (p *phase) run(ctx context.Context, say func(string, ...any)) ([]round, error) {
+	of := cmp.Or(p.Tolerance, controlTolerance)
+	controlled := p.Controlled
+	if controlled == nil {
+		controlled = sample.cpuPerRequest
+	}
 	for attempt := 1; attempt <= p.Plan.Attempts; attempt++ {
 		rounds, err := p.attempt(ctx)
 		var wrong wrongAnswer
@@ -92,8 +116,8 @@ func (p *phase) run(ctx context.Context, say func(string, ...any)) ([]round, err
 		case err != nil:
 			return nil, err
 		default:
-			off := cpuRatio(rounds, p.Control[1], p.Control[0])
-			if off.Median > 1-controlTolerance && off.Median < 1+controlTolerance {
+			off := ratio(rounds, p.Control[1], p.Control[0], controlled)
+			if off.Median > 1-of && off.Median < 1+of {
 				return rounds, nil
 			}
 			say("%s, attempt %d of %d counts for nothing: %s came out at %s times %s",
@@ -107,13 +131,17 @@ func (p *phase) run(ctx context.Context, say func(string, ...any)) ([]round, err
 func (p *phase) attempt(ctx context.Context) ([]round, error) {
 	defer func() {
 		for _, c := range p.Contestants {
-			p.Loader.do(loadCommand{Contestant: c.Name, Close: true}) // a lost loader has been reported
+			if c.own == nil {
+				p.Loader.do(loadCommand{Contestant: c.Name, Close: true}) // a lost loader has been reported
+			}
 		}
 	}()
 	for _, c := range p.Contestants {
-		var err error
-		if c.pids, err = (proc{os.DirFS("/proc")}).family(c.process.cmd.Process.Pid); err != nil {
+		if err := c.findProcesses(); err != nil {
 			return nil, err
+		}
+		if c.own != nil {
+			continue
 		}
 		open := loadOpen{Target: c.Target, Connections: p.Plan.Connections, Work: p.Work.Name}
 		if _, err := p.Loader.do(loadCommand{Contestant: c.Name, Open: &open}); err != nil {
@@ -145,7 +173,7 @@ func (p *phase) round(ctx context.Context) (round, error) {
 			return nil, context.Cause(ctx)
 		}
 		c := p.Contestants[i]
-		if r[c.Name], err = p.slice(c); err != nil {
+		if r[c.Name], err = p.turn(ctx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -155,13 +183,37 @@ func (p *phase) round(ctx context.Context) (round, error) {
 	}
 	for i, c := range p.Contestants {
 		s := r[c.Name]
-		s.CPU = after[i] - before[i]
+		if !c.shares {
+			s.CPU += after[i] - before[i]
+		}
 		if s.CPU <= 0 || s.Requests == 0 {
 			return nil, wrongAnswer{fmt.Sprintf("%s: %d requests for %v of CPU", c.Name, s.Requests, s.CPU)}
 		}
 		r[c.Name] = s
 	}
 	return r, nil
+}
+
+// turn loads one contestant in its own way or by the closed loop.
+func (p *phase) turn(ctx context.Context, c *contestant) (sample, error) {
+	slice := c.own
+	if slice == nil {
+		slice = func(context.Context) (sample, error) { return p.slice(c) }
+	}
+	if !c.shares {
+		return slice(ctx)
+	}
+	before, err := c.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	s, err := slice(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := c.cpu()
+	s.CPU = after - before
+	return s, err
 }
 
 // slice loads one contestant and lets it settle.
@@ -187,15 +239,36 @@ func (p *phase) cpu() ([]time.Duration, error) {
 	used := make([]time.Duration, len(p.Contestants))
 	for i, c := range p.Contestants {
 		var err error
-		if used[i], err = (proc{os.DirFS("/proc")}).cpu(c.pids); err != nil {
-			return nil, errors.Join(err, c.died())
+		if used[i], err = c.cpu(); err != nil {
+			return nil, err
 		}
+	}
+	return used, nil
+}
+
+// findProcesses notes its processes; one that is started for each slice has
+// none that stay.
+func (c *contestant) findProcesses() (err error) {
+	if c.process != nil {
+		c.pids, err = hostProc.family(c.process.cmd.Process.Pid)
+	}
+	return err
+}
+
+// cpu is what its processes have used so far.
+func (c *contestant) cpu() (time.Duration, error) {
+	used, err := hostProc.cpu(c.pids)
+	if err != nil {
+		return 0, errors.Join(err, c.died())
 	}
 	return used, nil
 }
 
 // died is the error that the contestant ended, if it did or is about to.
 func (c *contestant) died() error {
+	if c.process == nil {
+		return nil
+	}
 	select {
 	case <-c.process.done:
 		return c.process.ended()

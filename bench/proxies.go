@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// ensureProxies installs nginx and HAProxy from Debian when they are missing.
+// ensureProxies installs nginx, HAProxy and wrk from Debian when they are missing.
 // Should Debian start them as services, those idle on ports of their own and
 // have no part in the run.
 func ensureProxies(ctx context.Context) error {
 	var missing []string
-	for _, name := range []string{"nginx", "haproxy"} {
+	for _, name := range []string{"nginx", "haproxy", "wrk"} {
 		if _, err := exec.LookPath(name); err != nil {
 			missing = append(missing, name)
 		}
@@ -53,6 +53,15 @@ func startNginx(ctx context.Context, cfg proxyConfig) (*contestant, error) {
 	return startProxy(ctx, cfg, func(dir, addr string) ([]string, error) {
 		conf := filepath.Join(dir, "nginx.conf")
 		text := nginxConf(nginxSettings{Dir: dir, Addr: addr, Backend: cfg.Backend, Root: os.Getuid() == 0}, cfg.Field)
+		return []string{"nginx", "-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log")}, os.WriteFile(conf, []byte(text), 0o600)
+	})
+}
+
+// startFileServer runs one nginx that serves the directory of a file.
+func startFileServer(ctx context.Context, cfg proxyConfig, file string) (*contestant, error) {
+	return startProxy(ctx, cfg, func(dir, addr string) ([]string, error) {
+		conf := filepath.Join(dir, "nginx.conf")
+		text := nginxFileConf(nginxSettings{Dir: dir, Addr: addr, Root: os.Getuid() == 0}, filepath.Dir(file))
 		return []string{"nginx", "-p", dir, "-c", conf, "-e", filepath.Join(dir, "error.log")}, os.WriteFile(conf, []byte(text), 0o600)
 	})
 }

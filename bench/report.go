@@ -12,8 +12,13 @@ import (
 
 // What is compared.
 const (
-	cpuMeasure  = "CPU per request"
-	rateMeasure = "requests/s"
+	cpuMeasure       = "CPU per request"
+	rateMeasure      = "requests/s"
+	deliveryMeasure  = "CPU per delivery"
+	deliveredMeasure = "deliveries in time"
+	lagMeasure       = "p99 of the lag"
+	timeMeasure      = "time"
+	memoryMeasure    = "memory"
 )
 
 // goal bounds a ratio, from above or from below. The zero goal is none.
@@ -80,13 +85,7 @@ type absolute struct {
 func absolutes(m mark, rounds []round) []absolute {
 	var all []absolute
 	for _, name := range slices.Sorted(maps.Keys(rounds[0])) {
-		median := func(of func(sample) float64) float64 {
-			var values []float64
-			for _, r := range rounds {
-				values = append(values, of(r[name]))
-			}
-			return spreadOf(values).Median
-		}
+		median := func(of func(sample) float64) float64 { return medianOf(rounds, name, of) }
 		all = append(all, absolute{
 			Mark: m.ID, Work: m.Work.Name, Contestant: name,
 			CPUPerRequest: median(sample.cpuPerRequest), Rate: median(sample.rate),
@@ -97,15 +96,27 @@ func absolutes(m mark, rounds []round) []absolute {
 	return all
 }
 
+// medianOf is one contestant's median over the rounds.
+func medianOf(rounds []round, name string, of func(sample) float64) float64 {
+	var values []float64
+	for _, r := range rounds {
+		values = append(values, of(r[name]))
+	}
+	return spreadOf(values).Median
+}
+
 // findings are what a mark, or the whole run, found out.
 type findings struct {
 	Comparisons []comparison
 	Absolutes   []absolute
+	// Notes say what else is to be known.
+	Notes []string
 }
 
 func (f *findings) add(more findings) {
 	f.Comparisons = append(f.Comparisons, more.Comparisons...)
 	f.Absolutes = append(f.Absolutes, more.Absolutes...)
+	f.Notes = append(f.Notes, more.Notes...)
 }
 
 // missed are the marks whose goal was missed.
@@ -123,7 +134,7 @@ func (f findings) missed() []string {
 func (f findings) markdown(when time.Time, notes []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Busbar measured, %s\n\n", when.UTC().Format("2006-01-02 15:04 UTC"))
-	for _, note := range notes {
+	for _, note := range append(notes, f.Notes...) {
 		fmt.Fprintf(&b, "- %s\n", note)
 	}
 	b.WriteString("\n| mark | work | contestant | compared with | measure | ratio: median (p25–p75) | goal | verdict |\n|---|---|---|---|---|---|---|---|\n")

@@ -94,9 +94,13 @@ func (s *stage) proxy(name string, f field) proxyConfig {
 
 // hub starts a Busbar and registers the field.
 func (s *stage) hub(ctx context.Context, name string, f field) (*contestant, error) {
-	return s.add(startHub(ctx, hubConfig{
+	return s.add(startHub(ctx, s.hubConfig(name, f)))
+}
+
+func (s *stage) hubConfig(name string, f field) hubConfig {
+	return hubConfig{
 		Name: name, Dir: s.dir, Cores: s.cores.Contestant, Binary: s.opts.Busbar, Field: f, Backend: s.backend.addr,
-	}))
+	}
 }
 
 // measure checks the contestants and runs a phase of them; the first two are
@@ -107,9 +111,13 @@ func (s *stage) measure(ctx context.Context, w work, contestants ...*contestant)
 			return nil, fmt.Errorf("preflight: %w", err)
 		}
 	}
-	p := phase{
+	return s.phase(w, s.opts.Plan, contestants...).run(ctx, s.opts.Say)
+}
+
+// phase puts contestants under the work; the first two are its control.
+func (s *stage) phase(w work, p plan, contestants ...*contestant) *phase {
+	return &phase{
 		Work: w, Contestants: contestants, Control: [2]string{contestants[0].Name, contestants[1].Name},
-		Loader: s.loader, Backend: s.backend, Plan: s.opts.Plan, Random: s.random,
+		Loader: s.loader, Backend: s.backend, Plan: p, Random: s.random,
 	}
-	return p.run(ctx, s.opts.Say)
 }

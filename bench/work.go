@@ -11,7 +11,7 @@ import (
 	"busbar/ocpi"
 )
 
-// The bodies, compact JSON as peers send it.
+// The bodies of routed requests, compact JSON as peers send it.
 var (
 	//go:embed location.json
 	locationBody []byte
@@ -26,7 +26,9 @@ type work struct {
 	Method string
 	// Object is what follows the owner in the path.
 	Object string
-	Body   []byte
+	// Path, if set, is the whole path and query instead.
+	Path string
+	Body []byte
 }
 
 // putLocation is the work of P1.
@@ -39,9 +41,15 @@ func patchEVSE() work {
 	return work{Name: "PATCH EVSE", Method: "PATCH", Object: "/LOC1/3256", Body: evseBody}
 }
 
+// getPage is the work of P5; whom it asks says for which page.
+func getPage() work { return work{Name: "GET page", Method: "GET"} }
+
+// applyPatch is the work of P6, which no request does.
+func applyPatch() work { return work{Name: "apply PATCH EVSE"} }
+
 // workNamed finds what the load generator was told to do.
 func workNamed(name string) (work, error) {
-	for _, w := range []work{putLocation(), patchEVSE()} {
+	for _, w := range []work{putLocation(), patchEVSE(), getPage()} {
 		if w.Name == name {
 			return w, nil
 		}
@@ -58,6 +66,9 @@ type request struct {
 	requestID, correlationID int
 }
 
+// correlationPrefix is what all correlation ids begin with.
+const correlationPrefix = "b6a0c3de-1f24-47d9-9c55-"
+
 // idDigits is how many digits of the message ids count the requests.
 const idDigits = 12
 
@@ -65,19 +76,25 @@ const idDigits = 12
 func newRequest(w work, host string, c caller, from ocpi.PartyKey) *request {
 	r := &request{}
 	body := ownedBy(from, w.Body)
+	path := w.Path
+	if path == "" {
+		path = "/ocpi/2.2.1/receiver/locations/" + from.CountryCode() + "/" + from.PartyID() + w.Object
+	}
 	add := func(s string) { r.bytes = append(r.bytes, s...) }
 	mark := func(at *int, placeholder string) {
 		*at = len(r.bytes)
 		add(placeholder)
 	}
-	add(w.Method + " /ocpi/2.2.1/receiver/locations/" + from.CountryCode() + "/" + from.PartyID() + w.Object + " HTTP/1.1\r\n")
+	add(w.Method + " " + path + " HTTP/1.1\r\n")
 	add("Host: " + host + "\r\n")
 	add("Authorization: " + c.Authorization + "\r\n")
-	add("Content-Type: application/json\r\n")
-	add("Content-Length: " + strconv.Itoa(len(body)) + "\r\n")
+	if len(body) > 0 {
+		add("Content-Type: application/json\r\n")
+		add("Content-Length: " + strconv.Itoa(len(body)) + "\r\n")
+	}
 	add(ocpi.HeaderRequestID + ": 4f1d7a52-93c6-4e0b-8a71-")
 	mark(&r.requestID, "000000000000")
-	add("\r\n" + ocpi.HeaderCorrelationID + ": b6a0c3de-1f24-47d9-9c55-")
+	add("\r\n" + ocpi.HeaderCorrelationID + ": " + correlationPrefix)
 	mark(&r.correlationID, "000000000000")
 	add("\r\n" + ocpi.HeaderFromCountryCode + ": " + from.CountryCode())
 	add("\r\n" + ocpi.HeaderFromPartyID + ": " + from.PartyID())
