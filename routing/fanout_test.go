@@ -231,7 +231,7 @@ func TestS3_ALegIsBoundedByTheTimeout(t *testing.T) {
 	receive(t, s.ended.legs)
 	receive(t, s.deliver(patch("L", "2", `{}`)))
 	legs := receive(t, s.ended.legs)
-	if len(legs.Failed) != 1 || legs.Failed[0].Outcome != OutcomeTimeout || legs.Failed[0].Duration < time.Second {
+	if len(legs.Failed) != 1 || legs.Failed[0].Outcome != OutcomeTimeout || legs.Failed[0].Duration < 990*time.Millisecond { // peer: a hundredth earlier at most
 		t.Errorf("got %+v", legs)
 	}
 	if got := receive(t, s.suspected); got != "slow" {

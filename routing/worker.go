@@ -167,6 +167,7 @@ func (w *worker) address(g *leg, target *peer.Target) {
 	}
 	w.call = peer.Call{
 		Method: g.of.Method, Target: target, Path: g.of.Path, Query: g.of.Query, Headers: headers, Body: g.of.Body,
+		Brisk: true,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 
 	"github.com/alecthomas/kong"
 
@@ -66,12 +65,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams, parsed *kong.Context)
 // serve runs a hub until ctx ends or it fails by itself. meanwhile, if given,
 // runs beside it and ends it by returning.
 func serve(ctx context.Context, cfg hub.Config, s streams, meanwhile func(context.Context, *hub.Hub) error) error {
-	// The collector runs when the heap has doubled. A hub that only routes holds
-	// a few MiB and would collect many times a second (3 % of its CPU); beside
-	// this block, which is never touched and so takes no memory, it does when
-	// about 64 MiB have been used.
-	floor := make([]byte, 64<<20)
-	defer runtime.KeepAlive(floor)
+	keepHeadroom()
 	h, err := hub.New(ctx, cfg, s.err)
 	if err != nil {
 		return err

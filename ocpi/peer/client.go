@@ -77,6 +77,11 @@ type Call struct {
 	// that is on none of its registered hosts.
 	Anonymous bool
 
+	// Brisk leaves the look at a connection out that was used a moment ago. What a
+	// platform sends unasked, or its closing the connection in that moment, then
+	// spoils the call: for calls whose answer nobody else is given.
+	Brisk bool
+
 	// slash is the trailing slash that the peer asked for.
 	slash slash
 }

@@ -28,7 +28,7 @@ func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, a
 		return fail(Unreachable, err)
 	}
 	for {
-		cn, err := pool.get(ctx, deadline)
+		cn, err := pool.get(ctx, deadline, call.Brisk)
 		if errors.Is(err, errPoolBusy) {
 			return fail(Busy, err)
 		}

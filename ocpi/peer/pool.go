@@ -32,6 +32,8 @@ type conn struct {
 	net.Conn
 	fresh bool
 	since time.Time
+	// until is the deadline that is set.
+	until time.Time
 	// readErr is what ended reading, before a parser wrapped it: it tells a
 	// connection that failed from an answer that is nonsense.
 	readErr error
@@ -47,21 +49,37 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// justUsed is how short a connection was idle that a call need not look at which
+// says so (Call.Brisk).
+const justUsed = 10 * time.Millisecond
+
 // usable looks whether an idle connection can carry a call, and gives it the
 // call's deadline. The order matters: drained needs a deadline that has passed,
 // and alive one that has not.
-func (c *conn) usable(deadline time.Time) bool {
-	return drained(c.Conn) && c.SetDeadline(deadline) == nil && c.alive()
+func (c *conn) usable(now, deadline time.Time, brisk bool) bool {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		if !drained(t) {
+			return false
+		}
+		c.until = time.Time{}
+	}
+	return c.arm(now, deadline) == nil && (brisk && now.Sub(c.since) < justUsed || c.alive())
+}
+
+// arm sets the deadline. One that ends less than a hundredth of the time earlier
+// is left alone: setting a timer for every call costs more than it is worth.
+func (c *conn) arm(now, deadline time.Time) error {
+	if early := deadline.Sub(c.until); early >= 0 && early < deadline.Sub(now)/100 {
+		return nil
+	}
+	c.until = deadline
+	return c.SetDeadline(deadline)
 }
 
 // drained tells that TLS holds no decrypted bytes back, where the look at the
 // socket cannot find them: they would be read as the beginning of the next
 // answer. Read hands them out before it finds the deadline passed.
-func drained(c net.Conn) bool {
-	t, ok := c.(*tls.Conn)
-	if !ok {
-		return true
-	}
+func drained(t *tls.Conn) bool {
 	var one [1]byte
 	if t.SetReadDeadline(aLongTimeAgo) != nil {
 		return false
@@ -80,8 +98,8 @@ var (
 const maxWaiting = 1024
 
 // get returns a live idle connection, opens one, or waits for one until the
-// deadline, which it also sets on the connection.
-func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
+// deadline, which it also sets on the connection. brisk is Call.Brisk.
+func (p *pool) get(ctx context.Context, deadline time.Time, brisk bool) (*conn, error) {
 	for queued := false; ; {
 		// Whoever comes too late must not use up good connections on the way,
 		// nor dial for nothing and blame the host.
@@ -113,7 +131,7 @@ func (p *pool) get(ctx context.Context, deadline time.Time) (*conn, error) {
 			}
 			return c, err
 		}
-		if now.Sub(c.since) < p.idleFor && c.usable(deadline) {
+		if now.Sub(c.since) < p.idleFor && c.usable(now, deadline, brisk) {
 			return c, nil
 		}
 		p.discard(c)
@@ -130,7 +148,7 @@ func (p *pool) connect(ctx context.Context, deadline time.Time) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: nc, fresh: true, alive: looker(nc)}
-	if err := c.SetDeadline(deadline); err != nil {
+	if err := c.arm(time.Now(), deadline); err != nil {
 		p.discard(c)
 		return nil, err
 	}
