@@ -19,20 +19,24 @@ const headroom = 96 << 20
 // however much is alive. An operator who sets GOGC decides otherwise.
 func keepHeadroom() {
 	if os.Getenv("GOGC") == "" {
-		(&collection{percent: 100}).watch()
+		c := &collection{percent: 100}
+		c.live[0].Name = "/gc/heap/live:bytes"
+		c.watch()
 	}
 }
 
 // collection becomes garbage at once, so that its finalizer tells of the next
 // collection.
-type collection struct{ percent int }
+type collection struct {
+	percent int
+	live    [1]metrics.Sample
+}
 
 func (c *collection) watch() {
 	runtime.SetFinalizer(c, func(c *collection) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
+		metrics.Read(c.live[:])
 		// Setting it stops the world for a moment.
-		if percent := gcPercent(live[0].Value.Uint64()); percent*10 < c.percent*9 || percent*9 > c.percent*10 {
+		if percent := gcPercent(c.live[0].Value.Uint64()); percent*10 < c.percent*9 || percent*9 > c.percent*10 {
 			debug.SetGCPercent(percent)
 			c.percent = percent
 		}
