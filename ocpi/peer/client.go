@@ -77,7 +77,8 @@ type Call struct {
 	// that is on none of its registered hosts.
 	Anonymous bool
 
-	// Brisk leaves the look at a connection out that was used a moment ago. What a
+	// Brisk is for one of many calls that are made at the same time. It leaves the
+	// look at a connection out that was used a moment ago. What a
 	// platform sends unasked, or its closing the connection in that moment, then
 	// spoils the call: for calls whose answer nobody else is given.
 	Brisk bool
