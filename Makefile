@@ -14,7 +14,7 @@ run: build ## a hub with a simulated network, on embedded defaults
 test: ## everything, with a private Postgres and Redis
 	scripts/services.sh go test -race -timeout 15m ./...
 
-bench: build ## CPU per message beside nginx and HAProxy, in one run
+bench: build ## what routing, broadcasts and pages cost beside nginx, HAProxy and wrk, in one run
 	go run ./bench -busbar bin/busbar
 
 lint: ## gofmt, go vet, staticcheck
