@@ -61,7 +61,7 @@ func TestExplain(t *testing.T) {
 			"DEMSP drivers https://drivers.test/sender/tokens/0A/authorize", "", ""},
 		{"an inquiry", "DECPO", "", "POST SENDER tokens /0B/authorize", PlanOpen,
 			"ATONE both, DEMSP drivers, NLMSP apps, SETWN twin-msp", "NLDEF: no tokens SENDER endpoint", ""},
-		{"a broadcast", "DECPO", "EUBUS", "PUT RECEIVER locations /DE/CPO/L1 {}", PlanBroadcast,
+		{"a broadcast", "DECPO", "EUBUS", `PUT RECEIVER locations /DE/CPO/L1 {"id":"L1"}`, PlanBroadcast,
 			"ATONE both, DEMSP drivers https://drivers.test/receiver/locations/DE/CPO/L1, FRNAP poi, NLMSP apps, NLNSP maps, SETWN twin-msp",
 			"FROFF: its platform is OFFLINE", ""},
 		{"a broadcast that names nothing", "DECPO", "EUBUS", "PUT RECEIVER locations /DE/CPO", PlanRefused, "", "", "2001: the URL has no location id"},
