@@ -13,7 +13,7 @@ func TestTooManyPushesWait(t *testing.T) {
 	for range maxWaiting {
 		c.waiting <- nil
 	}
-	_, err := c.Apply(t.Context(), to("PUT", "LOC1", `{}`))
+	_, err := c.Apply(t.Context(), to("PUT", "LOC1", `{"id":"LOC1"}`))
 	if err == nil || !strings.Contains(err.Error(), "4000: ") || !strings.Contains(err.Error(), "10000 pushes are waiting") {
 		t.Error(err)
 	}

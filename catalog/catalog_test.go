@@ -58,7 +58,7 @@ func running(t *testing.T, r *record, also ...func(*catalog.Config)) *catalog.Ca
 }
 
 func location(method string, owner ocpi.PartyKey, id, body string) catalog.Write {
-	return catalog.Write{Method: method, Module: ocpi.ModuleLocations, Owner: owner, ID: id, Body: []byte(body),
+	return catalog.Write{Method: method, Module: ocpi.ModuleLocations, Owner: owner, ID: id, Body: identified(method, id, body),
 		Received: time.Date(2026, 6, 7, 12, 0, 0, 0, time.UTC)}
 }
 
@@ -66,6 +66,18 @@ func tariff(method, id, body string) catalog.Write {
 	w := location(method, nlTNM, id, body)
 	w.Module = ocpi.ModuleTariffs
 	return w
+}
+
+// identified is the body with an id, which a PUT must have, at the end.
+func identified(method, id, body string) []byte {
+	if method == "PUT" && strings.HasPrefix(body, "{") && !strings.Contains(body, `"id"`) {
+		head, comma := strings.TrimSuffix(body, "}"), ","
+		if head == "{" {
+			comma = ""
+		}
+		body = head + comma + fmt.Sprintf(`"id":%q}`, id)
+	}
+	return []byte(body)
 }
 
 func key(id string) catalog.Key {
@@ -131,7 +143,7 @@ func TestR5_PushesAreKeptAndListed(t *testing.T) {
 		apply(t, c, location("PUT", nlNDW, "LOC1", `{}`))
 		apply(t, c, tariff("PUT", "T1", `{}`))
 		doc, ok := c.Document(key("loc1"))
-		if want := `{"last_updated":"2026-01-02T00:00:00Z","country_code":"NL","party_id":"TNM","id":"LOC1"}`; !ok || string(doc) != want {
+		if want := `{"last_updated":"2026-01-02T00:00:00Z","id":"LOC1","country_code":"NL","party_id":"TNM"}`; !ok || string(doc) != want {
 			t.Errorf("%s", doc)
 		}
 		if _, ok := c.Document(key("loc2")); ok {
@@ -326,7 +338,7 @@ func TestReplicasSeeEachOther(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		for _, c := range []*catalog.Catalog{one, two} {
-			if doc, _ := c.Document(key("a")); !strings.HasPrefix(string(doc), `{"n":1,"last_updated":"2026-01-01T00:00:00Z","country_code":"NL","party_id":"TNM","id":"A","m":2}`) {
+			if doc, _ := c.Document(key("a")); !strings.HasPrefix(string(doc), `{"n":1,"last_updated":"2026-01-01T00:00:00Z","id":"A","country_code":"NL","party_id":"TNM","m":2}`) {
 				t.Errorf("%s", doc)
 			}
 			if got := c.Owners(ocpi.ModuleTariffs, "T"); len(got) != 1 {

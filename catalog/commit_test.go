@@ -28,7 +28,7 @@ func TestS5_ALostAnswerIsLookedUp(t *testing.T) {
 		if a := apply(t, c, put); !a.Created || a.Revision != 1 || sent != 1 {
 			t.Errorf("%+v, sent %d times", a, sent)
 		}
-		put.Body = []byte(`{"n":2,"last_updated":2}`)
+		put.Body = []byte(`{"id":"A","n":2,"last_updated":2}`)
 		if a := apply(t, c, put); a.Created || !a.Changed || a.Revision != 2 || sent != 2 {
 			t.Errorf("%+v, sent %d times", a, sent)
 		}

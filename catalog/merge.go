@@ -28,7 +28,6 @@ func (p *push) complete(tail int) []byte {
 		fill("country_code", quote(p.Owner.CountryCode()))
 		fill("party_id", quote(p.Owner.PartyID()))
 	}
-	fill(p.shape().id, quote(p.ids[p.depth]))
 	fill("last_updated", p.updated)
 	if p.depth == objectDepth && p.Module == ocpi.ModuleLocations && p.Operator != nil {
 		fill("operator", p.Operator) // U6

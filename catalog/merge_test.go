@@ -72,9 +72,9 @@ func TestF6_Merge(t *testing.T) {
 	}{
 		{name: "a PUT is kept byte for byte", push: to("PUT", "LOC1", own+`, "n" : 1.50 ,"last_updated":"2026-01-01 00:00:00"} `),
 			want: own + `, "n" : 1.50 ,"last_updated":"2026-01-01 00:00:00"}`, updated: "2026-01-01T00:00:00Z"},
-		{name: "a PUT without required fields is completed", push: to("PUT", "LOC1", `{}`),
-			want: `{"country_code":"NL","party_id":"TNM","id":"LOC1","last_updated":"2026-06-07T12:00:00.000Z"}`, updated: "2026-06-07T12:00:00Z"},
-		{name: "nulls of required fields are completed", push: to("PUT", "LOC1", `{"id":null,"party_id": null ,"a":null}`),
+		{name: "a PUT without required fields is completed", push: to("PUT", "LOC1", `{"id":"LOC1"}`),
+			want: `{"id":"LOC1","country_code":"NL","party_id":"TNM","last_updated":"2026-06-07T12:00:00.000Z"}`, updated: "2026-06-07T12:00:00Z"},
+		{name: "nulls of required fields are completed", push: to("PUT", "LOC1", `{"id":"LOC1","party_id": null ,"a":null}`),
 			want:    `{"id":"LOC1","party_id": "TNM" ,"a":null,"country_code":"NL","last_updated":"2026-06-07T12:00:00.000Z"}`,
 			updated: "2026-06-07T12:00:00Z"},
 		{name: "a PUT resets what it does not name", old: loc, push: to("PUT", "LOC1", own+`,"last_updated":"2026-02-01T00:00:00Z"}`),
@@ -104,8 +104,8 @@ func TestF6_Merge(t *testing.T) {
 			want: own + `,"name":"A", "x_unknown":1.50,"evses":[{"uid":"E1","last_updated":"2026-06-07T12:00:00.000Z"}],"last_updated":"2026-06-07T12:00:00.000Z"}`, updated: "2026-06-07T12:00:00Z"},
 		{name: "an EVSE that is put as it was changes nothing", old: loc, unchanged: true, push: to("PUT", "LOC1/E1", strings.ReplaceAll(evse, "2026-01-02", "2026-01-01")),
 			want: strings.Replace(loc, "2026-01-02", "2026-01-01", 1), updated: "2026-01-03T00:00:00Z"},
-		{name: "a new EVSE is appended", old: loc, push: to("PUT", "LOC1/E2", `{"last_updated":"2026-01-02T00:00:00Z"}`),
-			want: own + `,"name":"A", "x_unknown":1.50,"evses":[` + evse + `,{"last_updated":"2026-01-02T00:00:00Z","uid":"E2"}],"last_updated":"2026-01-03T00:00:00Z"}`, updated: "2026-01-03T00:00:00Z"},
+		{name: "a new EVSE is appended", old: loc, push: to("PUT", "LOC1/E2", `{"uid":"E2","last_updated":"2026-01-02T00:00:00Z"}`),
+			want: own + `,"name":"A", "x_unknown":1.50,"evses":[` + evse + `,{"uid":"E2","last_updated":"2026-01-02T00:00:00Z"}],"last_updated":"2026-01-03T00:00:00Z"}`, updated: "2026-01-03T00:00:00Z"},
 		{name: "a first EVSE makes the array", old: own + `,"last_updated":"2026-01-03T00:00:00Z"}`, push: to("PUT", "LOC1/E2", `{"uid":"E2","last_updated":"2026-01-02T00:00:00Z"}`),
 			want: own + `,"last_updated":"2026-01-03T00:00:00Z","evses":[{"uid":"E2","last_updated":"2026-01-02T00:00:00Z"}]}`, updated: "2026-01-03T00:00:00Z"},
 		{name: "a first EVSE replaces null", old: own + `,"evses":null,"last_updated":"2026-01-03T00:00:00Z"}`, push: to("PUT", "LOC1/E2", `{"uid":"E2","last_updated":"2026-01-02T00:00:00Z"}`),
@@ -182,11 +182,16 @@ func TestE2_Refusals(t *testing.T) {
 	}{
 		{push: to("PUT", "LOC1", `[]`), status: 2001, text: "must be a JSON object"},
 		{push: to("PUT", "LOC1", ``), status: 2001, text: "must be a JSON object"},
-		{push: to("PUT", "LOC1", `{"a":}`), http: 400, status: 2001, text: "not JSON"},
-		{push: to("PUT", "LOC1", `{} x`), http: 400, status: 2001, text: "not JSON"},
-		{push: to("PUT", "LOC1", "{\"a\":\"\xff\"}"), status: 2001, text: "UTF-8"},
+		{push: to("PUT", "LOC1", `{"a":}`), http: 400, status: 2000, text: "not valid JSON"},
+		{push: to("PUT", "LOC1", `{} x`), http: 400, status: 2000, text: "not valid JSON"},
+		{push: to("PUT", "LOC1", "{\"a\":\"\xff\"}"), http: 400, status: 2000, text: "UTF-8"},
 		{push: to("PUT", "LOC1", `{"id":"LOC2"}`), status: 2001, text: `field id is "LOC2", but the URL says "LOC1"`},
 		{push: to("PUT", "LOC1", `{"id":1.5}`), status: 2001, text: "field id must be a string"},
+		{push: to("PUT", "LOC1", `{"name":"A"}`), status: 2001, text: "field id is missing: a PUT has the whole location"},
+		{push: to("PUT", "LOC1", `{"id":null}`), status: 2001, text: "field id is missing"},
+		{push: to("PUT", "LOC1/E1", `{"uid":null}`), old: loc, status: 2001, text: "field uid is missing: a PUT has the whole EVSE"},
+		{push: to("PUT", "LOC1/E1/1", `{}`), old: loc, status: 2001, text: "field id is missing: a PUT has the whole connector"},
+		{push: tariff("PUT", "T1", `{}`), status: 2001, text: "field id is missing: a PUT has the whole tariff"},
 		{push: to("PUT", "LOC1", `{"country_code":"DE"}`), status: 2001, text: `field country_code is "DE", but the URL says "NL"`},
 		{push: to("PUT", "LOC1", `{"party_id":"XXX"}`), status: 2001, text: `field party_id is "XXX"`},
 		{push: to("PUT", "LOC1/E1", `{"uid":"E2"}`), old: loc, status: 2001, text: `field uid is "E2"`},
@@ -195,8 +200,8 @@ func TestE2_Refusals(t *testing.T) {
 		{push: to("PATCH", "LOC1", `{"id":null,`+ts+`}`), old: loc, status: 2001, text: "field id"},
 		{push: to("PATCH", "LOC1", `{"name":"B"}`), old: loc, status: 2001, text: "field last_updated is missing"},
 		{push: to("PATCH", "LOC1/E1", `{"last_updated":null}`), old: loc, status: 2001, text: "field last_updated is missing"},
-		{push: to("PUT", "LOC1", `{"last_updated":"soon"}`), status: 2001, text: "field last_updated is"},
-		{push: to("PUT", "LOC1", `{"last_updated":{}}`), status: 2001, text: "field last_updated is"},
+		{push: to("PUT", "LOC1", `{"id":"LOC1","last_updated":"soon"}`), status: 2001, text: "field last_updated is"},
+		{push: to("PUT", "LOC1", `{"id":"LOC1","last_updated":{}}`), status: 2001, text: "field last_updated is"},
 		{push: to("PUT", "LOC1", `{"a":1,"\u0061":2}`), status: 2001, text: "field a stands twice in the location"},
 		{push: to("PUT", "LOC1", `{"evses":[{"b":1,"b":2}]}`), status: 2001, text: "field b stands twice in the EVSE"},
 		{push: to("PUT", "LOC1", `{"evses":[{"connectors":[{"c":1,"c":2}]}]}`), status: 2001, text: "field c stands twice in the connector"},
@@ -204,12 +209,12 @@ func TestE2_Refusals(t *testing.T) {
 		{push: to("PUT", "LOC1", manyTwice), status: 2001, text: "field f7 stands twice"},
 
 		{push: to("PATCH", "LOC1", `{`+ts+`}`), http: 404, status: 2003, text: "PUT the whole object first"},
-		{push: to("PUT", "LOC1/E1", `{`+ts+`}`), http: 404, status: 2003, text: `no location "LOC1"`},
-		{push: to("PUT", "LOC1/E1/1", `{`+ts+`}`), http: 404, status: 2003, text: `no location "LOC1"`},
+		{push: to("PUT", "LOC1/E1", `{"uid":"E1",`+ts+`}`), http: 404, status: 2003, text: `no location "LOC1"`},
+		{push: to("PUT", "LOC1/E1/1", `{"id":"1",`+ts+`}`), http: 404, status: 2003, text: `no location "LOC1"`},
 		{push: to("PATCH", "LOC1/E9", `{`+ts+`}`), old: loc, http: 404, status: 2003, text: `no EVSE "E9"`},
-		{push: to("PUT", "LOC1/E9/1", `{`+ts+`}`), old: loc, http: 404, status: 2003, text: `no EVSE "E9"`},
+		{push: to("PUT", "LOC1/E9/1", `{"id":"1",`+ts+`}`), old: loc, http: 404, status: 2003, text: `no EVSE "E9"`},
 		{push: to("PATCH", "LOC1/E1/1", `{`+ts+`}`), old: loc, http: 404, status: 2003, text: `no connector "1"`},
-		{push: to("PUT", "LOC1/E1", `{`+ts+`}`), old: own + `,"evses":{}}`, status: 2001, text: "field evses of the location is no array"},
+		{push: to("PUT", "LOC1/E1", `{"uid":"E1",`+ts+`}`), old: own + `,"evses":{}}`, status: 2001, text: "field evses of the location is no array"},
 		{push: to("PATCH", "LOC1/E1", `{`+ts+`}`), old: own + `,"evses":[`, status: 4000, text: "cannot read its copy"},
 		{push: tariff("PATCH", "T1", `{`+ts+`}`), http: 404, status: 2001, text: "PUT the whole object first"},
 
@@ -220,7 +225,7 @@ func TestE2_Refusals(t *testing.T) {
 		{push: Write{Method: "PUT", Module: "locations", ID: "1"}, status: 2001, text: "names no object"},
 		{push: to("PUT", "LOC1//1", `{}`), status: 2001, text: "names no object"},
 		{push: to("PUT", strings.Repeat("x", 256), `{}`), status: 2001, text: "at most 255"},
-		{push: to("PUT", "LOC1/E2", `{`+ts+`,"a":`+strings.Repeat("[", 511)+strings.Repeat("]", 511)+`}`), old: loc, status: 2001, text: "nested deeper"},
+		{push: to("PUT", "LOC1/E2", `{"uid":"E2",`+ts+`,"a":`+strings.Repeat("[", 511)+strings.Repeat("]", 511)+`}`), old: loc, status: 2001, text: "nested deeper"},
 	} {
 		_, refusal := mergeInto(tt.old, tt.push)
 		if refusal == nil || refusal.HTTP != tt.http || refusal.Status != tt.status || !strings.Contains(refusal.Message, tt.text) {
@@ -446,7 +451,7 @@ func FuzzReadPath(f *testing.F) {
 		if refusal != nil {
 			return
 		}
-		w.Method, w.Body = http.MethodPut, []byte("{}")
+		w.Method, w.Body = http.MethodPatch, []byte(`{"last_updated":1}`)
 		if _, err := check(w); err != nil {
 			t.Fatalf("%s %q is read but not written: %v", module, path, err)
 		}

@@ -36,7 +36,7 @@ func TestF5_MergesIntoOddDocuments(t *testing.T) {
 		{"a last_updated in a deeper object is not the Location's", `{"opening_times":{"last_updated":1},"evses":[{"uid":"E1","y":{"last_updated":2}}]}`,
 			to("PATCH", "LOC1/E1", `{`+ts+`}`), `{"opening_times":{"last_updated":1},"evses":[{"uid":"E1","y":{"last_updated":2},` + ts + `}],` + ts + `}`},
 		{"space everywhere", " \n{ \"evses\" : [ { \"uid\" : \"E1\" , \"connectors\" : [ ] } ] \t, " + ts + " } ",
-			to("PUT", "LOC1/E1/1", "\n{ "+ts+" }\n"), " \n{ \"evses\" : [ { \"uid\" : \"E1\" , \"connectors\" : [{ " + ts + ",\"id\":\"1\" } ]," + ts + " } ] \t, " + ts + " } "},
+			to("PUT", "LOC1/E1/1", "\n{ \"id\" : \"1\" , "+ts+" }\n"), " \n{ \"evses\" : [ { \"uid\" : \"E1\" , \"connectors\" : [{ \"id\" : \"1\" , " + ts + " } ]," + ts + " } ] \t, " + ts + " } "},
 		{"a first Connector replaces null", `{"evses":[{"uid":"E1","connectors":null,` + ts + `}],` + ts + `}`,
 			to("PUT", "LOC1/E1/1", `{"id":"1",`+ts+`}`), `{"evses":[{"uid":"E1","connectors":[{"id":"1",` + ts + `}],` + ts + `}],` + ts + `}`},
 		{"an EVSE is put with a uid of another case", `{"evses":[{"uid":"E1","n":1,` + ts + `},{"uid":"E2"}],` + ts + `}`,
@@ -70,14 +70,14 @@ func TestF5_MergesIntoOddDocuments(t *testing.T) {
 		push Write
 		text string
 	}{
-		"connectors that are no array":   {`{"evses":[{"uid":"E1","connectors":"none"}]}`, to("PUT", "LOC1/E1/1", `{`+ts+`}`), "field connectors of the EVSE is no array"},
+		"connectors that are no array":   {`{"evses":[{"uid":"E1","connectors":"none"}]}`, to("PUT", "LOC1/E1/1", `{"id":"1",`+ts+`}`), "field connectors of the EVSE is no array"},
 		"connectors that are an object":  {`{"evses":[{"uid":"E1","connectors":{"id":"1"}}]}`, to("PATCH", "LOC1/E1/1", `{`+ts+`}`), `no connector "1"`},
 		"EVSEs that are a text":          {`{"evses":"E1"}`, to("PATCH", "LOC1/E1", `{`+ts+`}`), `no EVSE "E1"`},
 		"an EVSE that is its uid":        {`{"evses":["E1"]}`, to("PATCH", "LOC1/E1", `{`+ts+`}`), `no EVSE "E1"`},
 		"one key in two spellings":       {``, to("PUT", "LOC1", `{"evses":[],"\u0065vses":[]}`), "field evses stands twice"},
 		"one key twice in a Connector":   {``, to("PUT", "LOC1", `{"evses":[{"connectors":[{},{"a":1,"\u0061":1}]}]}`), "field a stands twice in the connector"},
-		"a body that is cut off":         {``, to("PUT", "LOC1", `{"id":"LOC1"`), "not JSON"},
-		"two bodies":                     {``, to("PUT", "LOC1", `{}{}`), "not JSON"},
+		"a body that is cut off":         {``, to("PUT", "LOC1", `{"id":"LOC1"`), "not valid JSON"},
+		"two bodies":                     {``, to("PUT", "LOC1", `{}{}`), "not valid JSON"},
 		"a lone surrogate as an id":      {``, to("PUT", "LOC1", `{"id":"\ud800"}`), "field id"},
 		"an id of an object":             {``, to("PUT", "LOC1", `{"id":{}}`), "field id must be a string"},
 		"a Location that is no location": {`[1]`, to("PATCH", "LOC1/E1", `{`+ts+`}`), "cannot read its copy"},

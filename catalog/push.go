@@ -67,7 +67,7 @@ func check(w Write) (*push, *ocpi.Error) {
 		return p, nil
 	}
 	if !utf8.Valid(w.Body) {
-		return nil, ocpi.Errorf(ocpi.InvalidParameters, "the body is not text: it must be UTF-8")
+		return nil, ocpi.HTTPErrorf(http.StatusBadRequest, ocpi.ClientError, "the body is not valid JSON: it must be UTF-8") // S1
 	}
 	tail, refusal := p.readBody()
 	if refusal != nil {
@@ -128,7 +128,7 @@ func (p *push) readBody() (tail int, refusal *ocpi.Error) {
 	r := reader{b: p.Body, shapes: shapes(p.Module)}
 	tail = r.object(&w, p.depth)
 	if !w.Done() {
-		return 0, ocpi.HTTPErrorf(http.StatusBadRequest, ocpi.InvalidParameters, "the body is not JSON") // S1
+		return 0, ocpi.HTTPErrorf(http.StatusBadRequest, ocpi.ClientError, "the body is not valid JSON") // S1
 	}
 	if r.twice != "" {
 		return 0, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s stands twice in the %s", r.twice, r.in)
@@ -174,9 +174,10 @@ func (p *push) value(name string) (value []byte, present bool) {
 func isNull(value []byte) bool { return len(value) > 0 && value[0] == 'n' }
 
 // checkBody compares the body with the URL: 2.2.1 mod_locations and
-// mod_tariffs, PUT parameters, "SHALL be the same value" (E2). A PUT may leave
-// the fields out, for the hub completes its copy; a PATCH may, since it names
-// only what changes.
+// mod_tariffs, PUT parameters, "SHALL be the same value" (E2). A PATCH may leave
+// the fields out, since it names only what changes. A PUT has the object's own id;
+// the owner, which the URL says, and last_updated are what real peers leave out,
+// the specification's sample of a Tariff among them: the hub completes its copy.
 func (p *push) checkBody() *ocpi.Error {
 	if refusal := p.checkSame(p.shape().id, p.ids[p.depth]); refusal != nil {
 		return refusal
@@ -188,6 +189,9 @@ func (p *push) checkBody() *ocpi.Error {
 		if refusal := p.checkSame("party_id", p.Owner.PartyID()); refusal != nil {
 			return refusal
 		}
+	}
+	if id, _ := p.value(p.shape().id); id == nil && p.Method == http.MethodPut {
+		return ocpi.Errorf(ocpi.InvalidParameters, "field %s is missing: a PUT has the whole %s", p.shape().id, p.shape().name)
 	}
 	updated, _ := p.value("last_updated")
 	if updated == nil && p.Method == http.MethodPatch {

@@ -218,3 +218,22 @@ func TestSuppression_OnlyWhatChangesIsSentOnWhenTheOperatorSaysSo(t *testing.T) 
 		}
 	}
 }
+
+func TestS1_BrokenUTF8IsInvalidJSON(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	for name, push := range map[string]struct {
+		by         *hubtest.Platform
+		path, body string
+	}{
+		"a Location": {cpo, "locations/NL/CPA/LOC1", location("LOC1", newYear, ",\"name\":\"\xff\"")},
+		"a Token":    {msp, "tokens/DE/MSP/U1", "{\"uid\":\"U1\",\"visual_number\":\"\xc3\"}"},
+	} {
+		got := push.by.Send(hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/receiver/" + push.path, To: "EU/BUS", Body: push.body})
+		wantHTTP(t, name, got, http.StatusBadRequest, 2000)
+	}
+	if got := append(cpo.Received(), msp.Received()...); len(got) > 0 {
+		t.Errorf("they were sent %v", got)
+	}
+}

@@ -233,6 +233,30 @@ func TestO2_TheHubPullsWhatItMissed(t *testing.T) {
 	}
 }
 
+func TestO2_AHubThatIsAlonePullsAfterTheBriefestOutage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	same := func(c *hub.Config) { c.DataDir = dir }
+	first := hubtest.Start(t, same)
+	cpo, msp := first.Platform("cpo", "NL/CPA:CPO"), first.Platform("msp", "DE/MSP:EMSP")
+	s := &shop{objects: map[string]string{}}
+	cpo.Intercepts(s.serve)
+	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1", location("LOC1", newYear, ""))
+	msp.AwaitReceived(1)
+	first.Stop()
+	s.set(false, "LOC2", location("LOC2", newYear.Add(time.Hour), ""))
+
+	hubtest.Start(t, same)
+	if got := msp.AwaitReceived(2)[1]; !strings.Contains(got.URI, "LOC2") {
+		t.Errorf("after the restart the eMSP received %s %s", got.Method, got.URI)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) == 0 || !strings.Contains(s.asked[0], "date_from=") {
+		t.Errorf("the CPO was asked %v", s.asked)
+	}
+}
+
 func TestO2_ANewPlatformIsPulledWhereTheOperatorSaysSo(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t, func(c *hub.Config) { c.PullNewPlatforms = true })

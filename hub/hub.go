@@ -133,7 +133,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	h.monitor = parties.NewMonitor(parties.MonitorConfig{
 		Directory: directory, Registrar: registrar, Store: h.stores.Platforms, Logger: h.logger,
-		Interval: cfg.AliveInterval, Push: h.fanout.PushClientInfo, Back: h.puller.Refresh,
+		Interval: cfg.AliveInterval, Push: h.fanout.PushClientInfo, Back: h.puller.Refresh, Alone: h.stores.Embedded,
 	})
 	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,

@@ -113,7 +113,14 @@ func (w *world) checks() string {
 // have no time of their own, so that a test can tell when they are checked.
 func watching(t *testing.T, platforms ...Platform) (*monitored, *world) {
 	t.Helper()
+	return watchingWith(t, func(*MonitorConfig) {}, platforms...)
+}
+
+// watchingWith is watching with another configuration.
+func watchingWith(t *testing.T, change func(*MonitorConfig), platforms ...Platform) (*monitored, *world) {
+	t.Helper()
 	m := newMonitored(t, newMemory(), minutes5)
+	change(&m.monitor.cfg)
 	for _, p := range platforms {
 		m.has(p)
 	}

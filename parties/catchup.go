@@ -36,13 +36,14 @@ func (m *Monitor) catchUp(ctx context.Context) {
 		if err != nil {
 			stored = e.Platform
 		}
-		if since, ok := missedSince(&stored, &e.Platform, start); ok {
+		if since, ok := missedSince(&stored, &e.Platform, start); ok || m.cfg.Alone {
 			m.cfg.Back(e.Platform.ID, since)
 		}
 	}
 }
 
-// missedSince tells since when a hub that started may have missed a platform.
+// missedSince tells since when a hub that started may have missed a platform; ok
+// is false when another replica, if there are any, was there.
 // stored is the platform as the record has it now, loaded as the directory had
 // it at the start, perhaps from an older copy.
 func missedSince(stored, loaded *Platform, start time.Time) (since time.Time, ok bool) {

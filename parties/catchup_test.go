@@ -85,6 +85,17 @@ func TestO2_WhatARestartedHubMissed(t *testing.T) {
 	}
 }
 
+func TestO2_AHubThatIsAloneIsToldOfThoseItJustHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recent := member(t, "recent", "NLREC CPO")
+		recent.LastSeen = time.Now().Add(-2 * time.Second)
+		m, _ := watchingWith(t, func(c *MonitorConfig) { c.Alone = true }, recent)
+		if got := m.cameBack(); got != "recent 2s" {
+			t.Errorf("told of %q", got)
+		}
+	})
+}
+
 func TestO2_ARestartTellsOfEveryCPO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		list := crowd(t, 20, time.Now().Add(-time.Hour))

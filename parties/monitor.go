@@ -30,7 +30,7 @@ type Monitor struct {
 	ask func(context.Context, *Platform) error
 }
 
-// MonitorConfig wires a Monitor. Every field but Interval is needed.
+// MonitorConfig wires a Monitor. Every field but Interval and Alone is needed.
 type MonitorConfig struct {
 	Directory *Directory
 	Registrar *Registrar
@@ -44,6 +44,9 @@ type MonitorConfig struct {
 	// Back is told of a platform that is connected for the first time (zero
 	// since) or again, and since when it may have been missed. It must not block.
 	Back func(id PlatformID, since time.Time)
+	// Alone tells that there is no other replica: while this one is away,
+	// however briefly, nobody takes pushes.
+	Alone bool
 }
 
 // defaultInterval is what the specification advises to start with (2.2.1

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"busbar/catalog"
 	"busbar/ocpi"
@@ -158,51 +158,63 @@ func (b *Broadcast) readToken() *ocpi.Error {
 	return b.checkToken(owner, uid)
 }
 
-// checkToken holds that the body is about the Token that the URL names (E2).
+// checkToken holds that the body is about the Token that the URL names (E2), and
+// can be read in one way only.
 func (b *Broadcast) checkToken(owner ocpi.PartyKey, uid string) *ocpi.Error {
-	var body struct {
-		CountryCode scalar `json:"country_code"`
-		PartyID     scalar `json:"party_id"`
-		UID         scalar `json:"uid"`
-		LastUpdated scalar `json:"last_updated"`
+	if !utf8.Valid(b.Body) {
+		return ocpi.HTTPErrorf(400, ocpi.ClientError, "the body is not valid JSON: it must be UTF-8") // S1
 	}
-	if first := bytes.TrimLeft(b.Body, " \t\r\n"); len(first) == 0 || first[0] != '{' || json.Unmarshal(first, &body) != nil {
-		return ocpi.Errorf(ocpi.InvalidParameters, "body must be a Token, a JSON object")
+	body, refusal := readFields(b.Body)
+	if refusal != nil {
+		return refusal
 	}
 	switch {
-	case b.Method == "PUT" && body.UID == "":
+	case b.Method == "PUT" && body["uid"] == "":
 		return ocpi.Errorf(ocpi.InvalidParameters, "field uid: is missing; a PUT has the whole Token")
-	case b.Method == "PATCH" && body.LastUpdated == "":
+	case b.Method == "PATCH" && body["last_updated"] == "":
 		return ocpi.Errorf(ocpi.InvalidParameters, "field last_updated: is missing; every PATCH of a Token has it")
 	}
-	for _, field := range [...]struct {
-		name, url string
-		value     scalar
-	}{
-		{"country_code", owner.CountryCode(), body.CountryCode},
-		{"party_id", owner.PartyID(), body.PartyID},
-		{"uid", uid, body.UID},
-	} {
-		if field.value != "" && !strings.EqualFold(strings.TrimSpace(string(field.value)), strings.TrimSpace(field.url)) {
+	inURL := [...]struct{ name, value string }{
+		{"country_code", owner.CountryCode()}, {"party_id", owner.PartyID()}, {"uid", uid}, {"type", givenTokenType(b.Query)},
+	}
+	for _, field := range inURL {
+		value := body[field.name]
+		if value != "" && field.value != "" && !strings.EqualFold(strings.TrimSpace(value), strings.TrimSpace(field.value)) {
 			return ocpi.Errorf(ocpi.InvalidParameters, "field %s: is not the one in the URL", field.name)
 		}
 	}
 	return nil
 }
 
-// scalar is a member that should be a string. Field-quirks: ids are sometimes
-// numbers; null is as good as absent.
-type scalar string
-
-func (s *scalar) UnmarshalJSON(b []byte) error {
-	if slices.Equal(b, []byte("null")) {
-		*s = ""
-		return nil
+// readFields reads the members of a Token as texts. Field-quirks: ids are
+// sometimes numbers; null is as good as absent.
+func readFields(body []byte) (map[string]string, *ocpi.Error) {
+	w := ocpi.Walk(body, 0)
+	if !w.Open('{') {
+		return nil, ocpi.Errorf(ocpi.InvalidParameters, "body must be a Token, a JSON object")
 	}
-	var text string
-	if json.Unmarshal(b, &text) != nil {
-		text = string(b)
+	fields := make(map[string]string)
+	for {
+		quoted, ok := w.Member()
+		if !ok {
+			break
+		}
+		name := string(ocpi.Unquote(quoted))
+		if _, twice := fields[name]; twice {
+			return nil, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s: stands twice in the Token", name)
+		}
+		start, end := w.Value()
+		switch value := body[start:end]; {
+		case len(value) > 0 && value[0] == '"':
+			fields[name] = string(ocpi.Unquote(value))
+		case string(value) == "null":
+			fields[name] = ""
+		default:
+			fields[name] = string(value)
+		}
 	}
-	*s = scalar(text)
-	return nil
+	if !w.Done() {
+		return nil, ocpi.HTTPErrorf(400, ocpi.ClientError, "the body is not valid JSON") // S1
+	}
+	return fields, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"busbar/ocpi"
 	"busbar/ocpi/peer"
@@ -27,7 +28,10 @@ type Callback struct {
 	Requester, Receiver                 ocpi.PartyKey
 	RequesterPlatform, ReceiverPlatform parties.PlatformID
 	Module                              ocpi.ModuleID
-	CreatedAt                           time.Time
+	// SessionID is the session that a SetChargingProfile was for; empty for all
+	// else.
+	SessionID string
+	CreatedAt time.Time
 	// ExpiresAt is when the URL ends. It may be used any number of times before:
 	// a CPO cancels a reservation through the URL of the RESERVE_NOW.
 	ExpiresAt time.Time
@@ -81,6 +85,7 @@ func (r *Router) leadCallback(ctx context.Context, caller *parties.Entry, plan *
 		ID: newCallbackID(), URL: wanted.url, Module: req.Module,
 		Requester: req.From.Party, RequesterPlatform: caller.Platform.ID,
 		Receiver: req.To.Party, ReceiverPlatform: plan.Receiver.Platform.ID,
+		SessionID: profiledSession(req),
 		CreatedAt: now.UTC().Truncate(time.Microsecond),
 	}
 	c.ExpiresAt = c.CreatedAt.Add(callbackLife)
@@ -89,7 +94,21 @@ func (r *Router) leadCallback(ctx context.Context, caller *parties.Entry, plan *
 		return ocpi.Errorf(ocpi.HubError, "the hub could not keep the response_url, so nothing was sent")
 	}
 	wanted.replace(r.cfg.Hub.Base(plan.Receiver.Platform.Version) + "/callback/" + c.ID)
+	plan.resultFollows = true
 	return nil
+}
+
+// profiledSession is the session of a SetChargingProfile, as the record can hold
+// it and the index can learn it; otherwise empty.
+func profiledSession(req *ocpi.Request) string {
+	if req.Module != ocpi.ModuleChargingProfiles || req.Method != "PUT" {
+		return ""
+	}
+	id := unescaped(segment(req.Path, 0))
+	if len(id) > longestKey || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
+		return ""
+	}
+	return id
 }
 
 // takesResults tells the hub's URLs, from the version on, to which results may be
@@ -123,6 +142,10 @@ func (r *Router) Return(ctx context.Context, caller *parties.Entry, id string, r
 	if err != nil || c.ReceiverPlatform != caller.Platform.ID {
 		// A stranger learns no more than one that is late.
 		return r.Refuse(req, ocpi.HTTPErrorf(404, ocpi.InvalidParameters, "no such callback URL, or no longer"), arrived)
+	}
+	// Before the result is taken: an ActiveChargingProfile may follow at once.
+	if c.SessionID != "" && isAcceptedResult(req.Body) {
+		r.cfg.Index.learnProfile(c.Requester, c.Receiver, c.SessionID)
 	}
 	req.Module, req.From, req.To = c.Module, ocpi.AddressOf(c.Receiver), ocpi.AddressOf(c.Requester)
 	plan, refusal := r.planReturn(c, req)

@@ -18,8 +18,8 @@ import (
 // list goes on.
 const paramCursor = "cursor"
 
-// errCursor is for a cursor that the hub did not give out, or not for this
-// request.
+// errCursor is for a cursor of a gathered list that the hub did not give out, or
+// not for this request.
 var errCursor = ocpi.Errorf(ocpi.InvalidParameters,
 	"parameter %s: it is not one of this hub's links for this list, platform and filters; begin the list again without it", paramCursor)
 
@@ -30,16 +30,23 @@ func catalogCursor(m ocpi.ModuleID, after int64) string {
 	return base64.RawURLEncoding.EncodeToString(append(raw, cursorCheck(m, raw)...))
 }
 
+// errCatalogCursor is for one that the hub did not give out, or for another
+// module. It is bound to nothing else.
+func errCatalogCursor(m ocpi.ModuleID) *ocpi.Error {
+	return ocpi.Errorf(ocpi.InvalidParameters,
+		"parameter %s: it is not one of this hub's links to a list of %s; begin the list again without it", paramCursor, m)
+}
+
 // readCatalogCursor reverses catalogCursor. The check finds a cursor that was
 // cut, mistyped, or made for another module.
 func readCatalogCursor(m ocpi.ModuleID, cursor string) (after int64, refusal *ocpi.Error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil {
-		return 0, errCursor
+		return 0, errCatalogCursor(m)
 	}
 	value, n := binary.Uvarint(raw)
 	if n <= 0 || int64(value) <= 0 || string(raw[n:]) != string(cursorCheck(m, raw[:n])) {
-		return 0, errCursor
+		return 0, errCatalogCursor(m)
 	}
 	return int64(value), nil
 }

@@ -48,6 +48,7 @@ func (r *Router) Explain(ctx context.Context, req *ocpi.Request) Explanation {
 	case plan.Kind == PlanBroadcast:
 		e.legs(req, Receivers(v, from, platform, req.Module, exclude))
 	case plan.Kind == PlanCatalog:
+		e.lists(gatherSenders(snapshot, caller, &asked), &asked)
 		unlisted(&v, caller, &asked, exclude)
 	case plan.Receiver != nil:
 		e.target(req, plan.To.Party, plan.Receiver, plan.Target)
@@ -103,6 +104,18 @@ func opposite(i ocpi.InterfaceRole) ocpi.InterfaceRole {
 func (e *Explanation) legs(req *ocpi.Request, legs []Leg) {
 	for _, leg := range legs {
 		e.target(req, leg.Party, leg.Receiver, leg.Target)
+	}
+}
+
+// lists are the lists that GET All is gathered from; what the hub keeps, it asks
+// nobody for.
+func (e *Explanation) lists(senders []listSender, req *ocpi.Request) {
+	if catalog.Keeps(req.Module) {
+		return
+	}
+	list := ocpi.Request{Query: withoutPlace(req.Query)}
+	for _, s := range senders {
+		e.target(&list, s.party, s.receiver, s.target)
 	}
 }
 

@@ -118,17 +118,19 @@ func TestP4_OneFailureFailsTheList(t *testing.T) {
 		says    string
 		outcome Outcome
 	}{
-		"a 2xxx":               {answers(200, `{"status_code":2001,"status_message":"date_from"}`), "AACPO refused to give its cdrs: OCPI status 2001, HTTP 200", OutcomeClientError},
-		"a 3xxx":               {answers(200, `{"status_code":3000}`), "OCPI status 3000", OutcomeServerError},
-		"HTTP 404 with a 1000": {answers(404, fine), "OCPI status 1000, HTTP 404", OutcomeClientError},
-		"HTTP 500 with a 1000": {answers(500, fine), "HTTP 500", OutcomeServerError},
-		"HTTP 401":             {answers(401, fine), "AACPO refused the hub's credentials token", OutcomeBadAnswer},
-		"a redirect":           {answers(302, "", "Location", "http://elsewhere.test/"), "AACPO answered with a redirect (HTTP 302)", OutcomeBadAnswer},
-		"no OCPI":              {answers(200, `<html>`), "AACPO answered HTTP 200 with a body that is not an OCPI response", OutcomeBadAnswer},
-		"nothing":              {answers(200, ``), "not an OCPI response", OutcomeBadAnswer},
-		"a broken object":      {answers(200, `{"status_code":1000,"data":[{"id":}]}`), "not an OCPI response", OutcomeBadAnswer},
-		"data that is no list": {answers(200, `{"status_code":1000,"data":"A"}`), "AACPO answered with data that is not a list", OutcomeBadAnswer},
-		"gzip":                 {answers(200, fine, "Content-Encoding", "gzip"), "Content-Encoding", OutcomeBadAnswer},
+		"a 2xxx":                    {answers(200, `{"status_code":2001,"status_message":"date_from"}`), "AACPO refused to give its cdrs: OCPI status 2001, HTTP 200", OutcomeClientError},
+		"a 3xxx":                    {answers(200, `{"status_code":3000}`), "OCPI status 3000", OutcomeServerError},
+		"HTTP 404 with a 1000":      {answers(404, fine), "OCPI status 1000, HTTP 404", OutcomeClientError},
+		"HTTP 500 with a 1000":      {answers(500, fine), "HTTP 500", OutcomeServerError},
+		"HTTP 401":                  {answers(401, fine), "AACPO refused the hub's credentials token", OutcomeBadAnswer},
+		"a redirect":                {answers(302, "", "Location", "http://elsewhere.test/"), "AACPO answered with a redirect (HTTP 302)", OutcomeBadAnswer},
+		"no OCPI":                   {answers(200, `<html>`), "AACPO answered HTTP 200 with a body that is not an OCPI response", OutcomeBadAnswer},
+		"nothing":                   {answers(200, ``), "not an OCPI response", OutcomeBadAnswer},
+		"a broken object":           {answers(200, `{"status_code":1000,"data":[{"id":}]}`), "not an OCPI response", OutcomeBadAnswer},
+		"data that is no list":      {answers(200, `{"status_code":1000,"data":"A"}`), "AACPO answered with data that is not a list", OutcomeBadAnswer},
+		"an object around the list": {answers(200, `{"status_code":1000,"data":{"cdrs":[{"id":"A"}]}}`), "AACPO answered with data that is not a list", OutcomeBadAnswer},
+		"an object with no id":      {answers(200, `{"status_code":1000,"data":{"id":null}}`), "AACPO answered with data that is not a list", OutcomeBadAnswer},
+		"gzip":                      {answers(200, fine, "Content-Encoding", "gzip"), "Content-Encoding", OutcomeBadAnswer},
 		"a link to itself": {&lister{party: "AACPO", objects: 9, link: func(page string) string {
 			base, _, _ := strings.Cut(page, "?")
 			return base + "?limit=2"

@@ -22,7 +22,7 @@ func (p *Plan) toHub(v View, caller *parties.Entry, req *ocpi.Request) {
 			"a GET that is addressed to this hub (%s) must be for a list of locations, tariffs, sessions, cdrs or tokens, on the Sender interface; "+
 				"address the party that has the object", v.Hub)
 	case isBroadcast(req):
-		p.broadcast(v)
+		p.broadcast(v, caller, req)
 	case req.Method == "DELETE":
 		p.Refusal = ocpi.Errorf(ocpi.InvalidParameters,
 			"of all DELETEs, only one of a tariff is broadcast: address the receiving party instead of this hub (%s)", v.Hub)
@@ -69,7 +69,18 @@ func receivesModule(platform *parties.Entry, party ocpi.PartyKey, m ocpi.ModuleI
 	})
 }
 
-func (p *Plan) broadcast(v View) {
+// broadcast plans a push to all. Only a role that owns objects of the module has
+// any for all (2.2.1 terminology, Typical OCPI implementations per Role; M3), and
+// whom they are meant for follows from it. Nobody here knows the roles behind a
+// peer hub.
+func (p *Plan) broadcast(v View, caller *parties.Entry, req *ocpi.Request) {
+	owner, _, _ := ownedObject(req.Path)
+	for _, party := range [...]ocpi.PartyKey{p.From.Party, owner} {
+		if !party.IsZero() && !caller.IsHub() && !sends(caller, party, req.Module) {
+			p.Refusal = ocpi.Errorf(ocpi.InvalidParameters, "%s has no role that owns %s, so it has none to push to all", party, req.Module)
+			return
+		}
+	}
 	p.Kind, p.To = PlanBroadcast, ocpi.AddressOf(v.Hub)
 }
 

@@ -1,6 +1,10 @@
 package routing
 
-import "testing"
+import (
+	"testing"
+
+	"busbar/ocpi"
+)
 
 func TestR2_GetsThatAreAddressedToTheHub(t *testing.T) {
 	t.Parallel()
@@ -39,6 +43,35 @@ func TestR3_R4_WhatIsBroadcast(t *testing.T) {
 		{"a write to the Sender interface", "solo", "DECPO", hub, "PUT SENDER locations /L1 {}", refused(2001, "SENDER interface")},
 		{"an object of somebody else (E1)", "solo", "DECPO", hub, "PUT RECEIVER locations /NL/CPA/L1 {}", refused(2001, "NLCPA").withHTTP(404)},
 	})
+}
+
+func TestM3_OnlyOwnersOfAModuleBroadcastIt(t *testing.T) {
+	t.Parallel()
+	d := marketplace(t)
+	d.Apply(platform("else", nil, role(t, "XXOTH", ocpi.RoleOther)), 1)
+	v := View{Snapshot: d.Snapshot(), Hub: party(t, "EUBUS"), Known: lore{}}
+	ownsNo := func(party, module string) expectation { return refused(2001, party+" has no role that owns "+module) }
+	for _, to := range []string{"EUBUS", ""} {
+		runPlans(t, v, []planCase{
+			{"an eMSP's Location", "drivers", "DEMSP", to, "PUT RECEIVER locations /DE/MSP/L1 {}", ownsNo("DEMSP", "locations")},
+			{"an eMSP's EVSE", "drivers", "DEMSP", to, "PATCH RECEIVER locations /DE/MSP/L1/E1 {}", ownsNo("DEMSP", "locations")},
+			{"the end of an eMSP's Tariff", "drivers", "DEMSP", to, "DELETE RECEIVER tariffs /DE/MSP/T1", ownsNo("DEMSP", "tariffs")},
+			{"a CPO's Token", "solo", "DECPO", to, "PUT RECEIVER tokens /DE/CPO/0A {}", ownsNo("DECPO", "tokens")},
+			{"an NSP's Location", "maps", "NLNSP", to, "PUT RECEIVER locations /NL/NSP/L1 {}", ownsNo("NLNSP", "locations")},
+			{"a NAP's Token", "poi", "FRNAP", to, "PUT RECEIVER tokens /FR/NAP/0A {}", ownsNo("FRNAP", "tokens")},
+			{"on the platform of a party's other role", "twin-msp", "SETWN", to, "PUT RECEIVER locations /SE/TWN/L1 {}", ownsNo("SETWN", "locations")},
+			{"a NAP's Location", "poi", "FRNAP", to, "PUT RECEIVER locations /FR/NAP/L1 {}", broadcast("ATONE", "DEMSP", "NLMSP", "NLNSP", "SETWN", "XXOTH")},
+			{"a NAP's Tariff", "poi", "FRNAP", to, "PUT RECEIVER tariffs /FR/NAP/T1 {}", broadcast("ATONE", "DEMSP", "NLMSP", "NLNSP", "SETWN", "XXOTH")},
+			{"a Token of one that is CPO and eMSP", "both", "ATONE", to, "PUT RECEIVER tokens /AT/ONE/0A {}", broadcast("DECPO", "NLCPA", "NLCPB", "SETWN")},
+			{"the Token of an OTHER", "else", "XXOTH", to, "PUT RECEIVER tokens /XX/OTH/0A {}",
+				broadcast("ATONE", "DECPO", "NLCPA", "NLCPB", "SETWN")},
+			{"the Location of an OTHER", "else", "XXOTH", to, "PUT RECEIVER locations /XX/OTH/L1 {}", ownsNo("XXOTH", "locations")},
+			{"a Location behind a peer hub", "hub", "BEXXX", to, "PUT RECEIVER locations /BE/XXX/L1 {}",
+				broadcast("ATONE", "DEMSP", "FRNAP", "NLMSP", "NLNSP", "SETWN", "XXOTH")},
+			{"a Token behind a peer hub", "hub", "BEXXX", to, "PUT RECEIVER tokens /BE/XXX/0A {}",
+				broadcast("ATONE", "DECPO", "NLCPA", "NLCPB", "SETWN")},
+		})
+	}
 }
 
 func TestR4_AnAuthorisationForTheHubIsOpen(t *testing.T) {

@@ -48,8 +48,16 @@ func authorizedUID(path string) string {
 // mod_tokens).
 const defaultTokenType = "RFID"
 
-// tokenTypeOf reads ?type= of a token's URL.
+// tokenTypeOf is the type of a token by its URL.
 func tokenTypeOf(query string) string {
+	if given := givenTokenType(query); given != "" {
+		return given
+	}
+	return defaultTokenType
+}
+
+// givenTokenType reads ?type= of a token's URL; empty when there is none.
+func givenTokenType(query string) string {
 	for query != "" {
 		var parameter string
 		parameter, query, _ = strings.Cut(query, "&")
@@ -60,7 +68,7 @@ func tokenTypeOf(query string) string {
 			return value
 		}
 	}
-	return defaultTokenType
+	return ""
 }
 
 // cdrToken is what a Session or CDR says of the driver's token (2.2.1 mod_cdrs,

@@ -112,6 +112,36 @@ func TestPartiesOfOnePlatformDoNotSupersedeEachOther(t *testing.T) {
 	}
 }
 
+// What came later and says that it is older takes nobody's place.
+func TestLastUpdatedDecidesWhatIsNewer(t *testing.T) {
+	t.Parallel()
+	const early, late = `"2026-01-01T00:00:00Z"`, `"2026-01-01T00:00:00.001"`
+	for _, test := range []struct {
+		name, method, older, newer string
+		supersedes                 bool
+	}{
+		{"a later PUT", "PUT", early, late, true},
+		{"the same time", "PUT", late, late, true},
+		{"an earlier PUT", "PUT", late, early, false},
+		{"a later PATCH", "PATCH", early, late, true},
+		{"an earlier PATCH", "PATCH", late, early, false},
+		{"an offset", "PUT", early, `"2026-01-01T00:30:00+01:00"`, false},
+		{"a time that cannot be read", "PUT", late, `"soon"`, true},
+		{"a time behind one that cannot be read", "PUT", `null`, early, true},
+	} {
+		older, newer := pushOf(t, test.method+" /L1"), pushOf(t, test.method+" /L1")
+		older.Body, newer.Body = []byte(`{"last_updated":`+test.older+`}`), []byte(`{"last_updated":`+test.newer+`}`)
+		if got := newer.supersedes(older); got != test.supersedes {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+	deletion, put := pushOf(t, "DELETE /L1"), pushOf(t, "PUT /L1 a")
+	put.Body = []byte(`{"last_updated":` + late + `}`)
+	if !deletion.supersedes(put) {
+		t.Error("a DELETE, which has no time, does not supersede a PUT")
+	}
+}
+
 func TestAPatchThatIsNoObjectSupersedesNothing(t *testing.T) {
 	t.Parallel()
 	a, b := pushOf(t, "PATCH /L1 a"), pushOf(t, "PATCH /L1 a")

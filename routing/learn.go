@@ -36,8 +36,9 @@ func (x *Index) Learn(req *ocpi.Request, answer []byte) {
 	case req.Module == ocpi.ModuleCommands && req.Method == "POST":
 		x.learnReservation(req, answer)
 	case req.Module == ocpi.ModuleChargingProfiles && req.Method == "PUT" && isAccepted(answer):
+		// The result does not come through a callback.
 		if id := unescaped(segment(req.Path, 0)); id != "" {
-			x.learn(LessonProfile, Pair{Owner: req.From.Party}, req.To.Party.String(), id)
+			x.learnProfile(req.From.Party, req.To.Party, id)
 		}
 	}
 }
@@ -88,6 +89,18 @@ func (x *Index) learnReservation(req *ocpi.Request, answer []byte) {
 			x.learn(LessonReservation, Pair{Owner: req.To.Party}, req.From.Party.String(), id)
 		}
 	}
+}
+
+// learnProfile takes who set the charging profile of a CPO's session.
+func (x *Index) learnProfile(setter, cpo ocpi.PartyKey, sessionID string) {
+	x.learn(LessonProfile, Pair{Owner: setter}, cpo.String(), sessionID)
+}
+
+// isAcceptedResult tells that a ChargingProfileResult is ACCEPTED (2.2.1
+// mod_charging_profiles). It is a request without an envelope (A3); some peers
+// put one around it.
+func isAcceptedResult(body []byte) bool {
+	return textMember(body, "result") == "ACCEPTED" || isAccepted(body)
 }
 
 // isAccepted tells that a CommandResponse or ChargingProfileResponse is ACCEPTED

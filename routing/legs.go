@@ -29,6 +29,8 @@ type delivery struct {
 
 	readBody sync.Once
 	members  map[string]present
+	readTime sync.Once
+	updated  time.Time
 }
 
 // leg is one receiver of a delivery, while it waits and while it is sent.
@@ -111,16 +113,17 @@ func (d *delivery) release() {
 // supersedes tells that the older delivery of the same object need not be sent
 // to a party that will get this one. Only the very same URL counts: a Location
 // that is PUT again may leave out an EVSE that was pushed between, and a
-// receiver keeps that.
+// receiver keeps that. Nor does one count that came later and says that it is
+// older: a receiver goes by last_updated.
 func (d *delivery) supersedes(older *delivery) bool {
 	if d.Path != older.Path || d.Query != older.Query || d.announces != older.announces {
 		return false
 	}
 	switch d.Method {
 	case "PUT": // the whole object; what a DELETE took away comes back new
-		return older.Method == "PUT" || older.Method == "PATCH"
+		return (older.Method == "PUT" || older.Method == "PATCH") && !d.outdatedBy(older)
 	case "PATCH": // 2.2.1 transport_and_format, PATCH: a field that is given replaces the old one
-		return older.Method == "PATCH" && d.covers(older)
+		return older.Method == "PATCH" && d.covers(older) && !d.outdatedBy(older)
 	case "DELETE":
 		return older.Method == "PUT" || older.Method == "PATCH" || older.Method == "DELETE"
 	}
@@ -145,6 +148,29 @@ func (d *delivery) covers(older *delivery) bool {
 		}
 	}
 	return true
+}
+
+// outdatedBy tells that by their last_updated the other's state is the later one.
+// It is not known of a body that has none, or one that cannot be read.
+func (d *delivery) outdatedBy(other *delivery) bool {
+	mine, theirs := d.lastUpdated(), other.lastUpdated()
+	return !mine.IsZero() && mine.Before(theirs)
+}
+
+// lastUpdated reads the body's last_updated; zero when it cannot be. Nobody needs
+// it until a push waits behind another.
+func (d *delivery) lastUpdated() time.Time {
+	d.readTime.Do(func() {
+		text := textMember(d.Body, "last_updated")
+		at, err := ocpi.ParseTime(text)
+		if err != nil { // field-quirks: offsets
+			at, err = time.Parse(time.RFC3339, text)
+		}
+		if err == nil {
+			d.updated = at
+		}
+	})
+	return d.updated
 }
 
 // fields are the names of the body's members; nil when it is no JSON object.

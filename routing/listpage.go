@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"strings"
@@ -181,13 +182,23 @@ func (c *listCall) read(answer *peer.Answer, at listPlace) (*listPage, *listFail
 		return nil, c.refused(OutcomeServerError, code, status)
 	}
 	page := &listPage{answer: answer, data: data, total: -1}
-	if !ocpi.Elements(data, func(int, int) { page.count++ }) {
+	if !ocpi.Elements(data, func(int, int) { page.count++ }) || !c.isList(data) {
 		return nil, badList("%s answered with data that is not a list", c.party)
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(answer.Header(ocpi.HeaderTotalCount))); err == nil && n >= 0 {
 		page.total = n
 	}
 	return page, c.follow(page, at, answer.Header(ocpi.HeaderLink))
+}
+
+// isList tells that data which is one object is the list's only one, without its
+// array (field-quirks), by its id. Any other would hide what the party has (P4).
+func (c *listCall) isList(data []byte) bool {
+	name := "id"
+	if c.module == ocpi.ModuleTokens {
+		name = "uid"
+	}
+	return !bytes.HasPrefix(data, []byte{'{'}) || textMember(data, name) != ""
 }
 
 func (c *listCall) refused(outcome Outcome, code ocpi.StatusCode, status int) *listFailure {

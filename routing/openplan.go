@@ -20,7 +20,7 @@ func (p *Plan) open(v View, caller *parties.Entry, req *ocpi.Request) {
 		p.Refusal = ocpi.Errorf(ocpi.InvalidParameters,
 			"a GET without OCPI-to headers never means a list: address this hub (%s) for the objects of all parties, or one party for its own", v.Hub)
 	case isBroadcast(req):
-		p.broadcast(v)
+		p.broadcast(v, caller, req)
 	default:
 		p.byKey(v, req)
 	}

@@ -28,6 +28,9 @@ type Plan struct {
 	// FromIndex tells that Known was asked: had it known more, the plan might be
 	// another.
 	FromIndex bool
+	// resultFollows tells that the receiver was given a URL of the hub for the
+	// result: its answer says only that it took the request.
+	resultFollows bool
 	// Refusal is the answer of a refused request.
 	Refusal *ocpi.Error
 }

@@ -129,10 +129,12 @@ func (r *Router) decide(ctx context.Context, caller *parties.Entry, req *ocpi.Re
 }
 
 // learn takes the lessons of a message. The owners of what is broadcast are in
-// the catalog already, and a list teaches nothing.
+// the catalog already, a list teaches nothing, and whose charging profile it is
+// the result will tell.
 func (r *Router) learn(plan *Plan, req *ocpi.Request, reply *Reply) {
 	kept := plan.Kind == PlanBroadcast && catalog.Keeps(req.Module)
-	if !kept && plan.Kind != PlanCatalog {
+	later := plan.resultFollows && req.Module == ocpi.ModuleChargingProfiles
+	if !kept && !later && plan.Kind != PlanCatalog {
 		r.cfg.Index.Learn(req, reply.Body)
 	}
 }

@@ -87,7 +87,7 @@ func TestR5_ReplicasKeepOneCatalog(t *testing.T) {
 	replicas := []*pushing{{Catalog: keeping(t, one), owner: owner}, {Catalog: keeping(t, two), owner: owner}}
 	const writers, rounds = 8, 15
 	at := func(n int) string { return fmt.Sprintf(`"last_updated":"2026-01-01T00:00:%02dZ"`, n%60) }
-	replicas[0].push(t, ocpi.ModuleLocations, "PUT", "L", `{`+at(0)+`}`)
+	replicas[0].push(t, ocpi.ModuleLocations, "PUT", "L", `{"id":"L",`+at(0)+`}`)
 	var writing sync.WaitGroup
 	for n := range writers {
 		writing.Go(func() {
@@ -95,7 +95,7 @@ func TestR5_ReplicasKeepOneCatalog(t *testing.T) {
 			for i := range rounds {
 				p.push(t, ocpi.ModuleLocations, "PATCH", "L", fmt.Sprintf(`{"w%d-%d":%d,%s}`, n, i, i, at(i)))
 				mine := fmt.Sprint("T", n)
-				p.push(t, ocpi.ModuleTariffs, "PUT", mine, fmt.Sprintf(`{"n":%d,%s}`, i, at(i)))
+				p.push(t, ocpi.ModuleTariffs, "PUT", mine, fmt.Sprintf(`{"id":%q,"n":%d,%s}`, mine, i, at(i)))
 				// The other has not heard of it yet, but its commit has.
 				other.push(t, ocpi.ModuleTariffs, "PATCH", mine, fmt.Sprintf(`{"m":%d,%s}`, i, at(i)))
 				if i%2 == 0 {

@@ -36,9 +36,14 @@ func showAgreement(a parties.Agreement) agreementJSON {
 }
 
 // agreement checks the input. Every fault is reported, by field.
-func (in agreementJSON) agreement() (parties.Agreement, fields) {
+func (in agreementJSON) agreement(hub ocpi.PartyKey) (parties.Agreement, fields) {
 	faults := fields{}
 	a := parties.Agreement{Parties: pair(in.Parties, faults)}
+	for i, name := range in.Parties {
+		if party, err := ocpi.ParseParty(strings.TrimSpace(name)); err == nil && party == hub {
+			faults[fmt.Sprintf("parties[%d]", i)] = "is this hub, which needs no agreement"
+		}
+	}
 	for i, name := range in.Modules {
 		at := fmt.Sprintf("modules[%d]", i)
 		module, err := ocpi.ParseModuleID(string(name))
@@ -110,7 +115,7 @@ func (s *Server) putAgreement(c *gin.Context) {
 	if !decode(c, &in) {
 		return
 	}
-	a, faults := in.agreement()
+	a, faults := in.agreement(s.cfg.Registrar.Hub().Party)
 	if len(faults) > 0 {
 		fail(c, http.StatusUnprocessableEntity, "the agreement breaks a rule", faults)
 		return
@@ -129,7 +134,7 @@ func (s *Server) deleteAgreement(c *gin.Context) {
 	var in agreementJSON
 	if v := c.Query("parties"); v != "" {
 		in.Parties = strings.Split(v, ",")
-	} else if !decode(c, &in) {
+	} else if c.Request.ContentLength != 0 && !decode(c, &in) {
 		return
 	}
 	faults := fields{}

@@ -18,6 +18,8 @@ func TestAgreements_FaultsAreNamed(t *testing.T) {
 		"three parties":            {`{"parties":["NLCPA","DEMSP","FRMSP"]}`, 422, []string{"parties"}},
 		"a party with itself":      {`{"parties":["NLCPA","nlcpa"]}`, 422, []string{"parties"}},
 		"no parties":               {`{"parties":["N","?"]}`, 422, []string{"parties[0]", "parties[1]"}},
+		"the hub":                  {`{"parties":["eubus","DEMSP"]}`, 422, []string{"parties[0]"}},
+		"everybody and the hub":    {`{"parties":["*","EUBUS"]}`, 422, []string{"parties[1]"}},
 		"a module twice":           {`{"parties":["NLCPA","*"],"modules":["cdrs","CDRs"]}`, 422, []string{"modules[1]"}},
 		"credentials":              {`{"parties":["NLCPA","*"],"modules":["credentials"]}`, 422, []string{"modules[0]"}},
 		"a module that is none":    {`{"parties":["NLCPA","x"],"modules":["a b"]}`, 422, []string{"parties[1]", "modules[0]"}},
@@ -30,7 +32,8 @@ func TestAgreements_FaultsAreNamed(t *testing.T) {
 		})
 	}
 	s.call("DELETE", "/api/v1/agreements?parties=NLCPA", "").want(http.StatusUnprocessableEntity).wantFields("parties")
-	s.call("DELETE", "/api/v1/agreements", "").want(http.StatusBadRequest)
+	s.call("DELETE", "/api/v1/agreements", "").want(http.StatusUnprocessableEntity).wantFields("parties")
+	s.call("DELETE", "/api/v1/agreements", "{}").want(http.StatusUnprocessableEntity).wantFields("parties")
 	s.call("GET", "/api/v1/agreements?party=x", "").want(http.StatusUnprocessableEntity).wantFields("party")
 }
 

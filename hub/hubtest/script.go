@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +37,8 @@ import (
 //	NAME receives METHOD URI          waits for it; "received" then speaks of it
 //	NAME is told NL/CPA ROLE STATUS   waits for a ClientInfo
 //
-// {hub} stands for the hub's public URL and {NAME} for a platform's URL.
+// {hub} stands for the hub's public URL, {NAME} for a platform's URL, and
+// {response_url of NAME} for the path of the one that the platform received last.
 func Run(t *testing.T, dir string) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil || len(paths) == 0 {
@@ -104,8 +106,23 @@ func (s *script) expand(line string) string {
 	line = strings.ReplaceAll(line, "{hub}", "http://hub.test")
 	for name, p := range s.platforms {
 		line = strings.ReplaceAll(line, "{"+name+"}", p.Server.URL)
+		if word := "{response_url of " + name + "}"; strings.Contains(line, word) {
+			line = strings.ReplaceAll(line, word, s.responsePath(name, p))
+		}
 	}
 	return line
+}
+
+// responsePath is the path of the hub's response_url in the last body that has one.
+func (s *script) responsePath(name string, p *Platform) string {
+	for _, got := range slices.Backward(p.Received()) {
+		if _, rest, ok := strings.Cut(got.Body, `"response_url":"http://hub.test`); ok {
+			path, _, _ := strings.Cut(rest, `"`)
+			return path
+		}
+	}
+	s.fatal("%s received no response_url", name)
+	return ""
 }
 
 func (s *script) fatal(format string, args ...any) {

@@ -74,7 +74,7 @@ func (s *Callbacks) ForgetCallbacks(ctx context.Context, now time.Time) (int64, 
 	return result.RowsAffected, fault("forget callbacks", result.Error)
 }
 
-// callbackRow is a row of migration 00002.
+// callbackRow is a row of migrations 00002 and 00008.
 type callbackRow struct {
 	ID                string
 	URL               string
@@ -83,6 +83,7 @@ type callbackRow struct {
 	RequesterPlatform string
 	ReceiverPlatform  string
 	Module            string
+	SessionID         string
 	CreatedAt         *int64 `gorm:"autoCreateTime:false"`
 	ExpiresAt         *int64
 }
@@ -96,7 +97,7 @@ func newCallbackRow(c routing.Callback, sealer *seal.Sealer) (callbackRow, error
 		ID: c.ID, URL: sealed,
 		Requester: c.Requester.String(), Receiver: c.Receiver.String(),
 		RequesterPlatform: string(c.RequesterPlatform), ReceiverPlatform: string(c.ReceiverPlatform),
-		Module: string(c.Module), CreatedAt: micros(c.CreatedAt), ExpiresAt: micros(c.ExpiresAt),
+		Module: string(c.Module), SessionID: c.SessionID, CreatedAt: micros(c.CreatedAt), ExpiresAt: micros(c.ExpiresAt),
 	}, err
 }
 
@@ -106,6 +107,7 @@ func (row *callbackRow) callback(sealer *seal.Sealer) (routing.Callback, error) 
 		RequesterPlatform: parties.PlatformID(row.RequesterPlatform),
 		ReceiverPlatform:  parties.PlatformID(row.ReceiverPlatform),
 		Module:            ocpi.ModuleID(row.Module),
+		SessionID:         row.SessionID,
 		CreatedAt:         moment(row.CreatedAt), ExpiresAt: moment(row.ExpiresAt),
 	}
 	var err error

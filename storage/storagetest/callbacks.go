@@ -25,7 +25,7 @@ func Callback(id string) routing.Callback {
 		ID: id, URL: ResponseURL,
 		Requester: claim("NLEMS EMSP").Party, Receiver: claim("DEC CPO").Party,
 		RequesterPlatform: parties.NewPlatformID(), ReceiverPlatform: parties.NewPlatformID(),
-		Module: ocpi.ModuleCommands, CreatedAt: at(0), ExpiresAt: at(3600),
+		Module: ocpi.ModuleCommands, SessionID: "S é/1", CreatedAt: at(0), ExpiresAt: at(3600),
 	}
 }
 
