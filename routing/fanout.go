@@ -16,7 +16,7 @@ import (
 )
 
 // Fanout sends broadcasts to their receivers: one lane for each receiving
-// platform, so that none waits for another. Nothing is sent twice: a receiver
+// platform, so that none waits for another. What failed is not sent again: a receiver
 // that missed something GETs it (2.2.1 transport_and_format, Offline behaviour;
 // O1).
 type Fanout struct {
