@@ -19,6 +19,8 @@ type Catalog struct {
 	metrics *metrics
 	// waiting are pushes for the committer, which alone writes to what follows.
 	waiting chan *waiter
+	// ready is closed once loaded is true.
+	ready chan struct{}
 
 	mu     sync.RWMutex
 	loaded bool
@@ -45,6 +47,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics registers the catalog's metrics. Nil: nobody reads them.
 	Metrics prometheus.Registerer
+	// Settled is told, after the Then of every push up to a revision has been
+	// called, that this is so. It must not block. Nil is fine.
+	Settled func(revision int64)
 	// MaxDocument is the largest merged document in bytes; zero is 16 MiB.
 	MaxDocument int
 }
@@ -60,7 +65,7 @@ func New(cfg Config) *Catalog {
 	if cfg.MaxDocument <= 0 {
 		cfg.MaxDocument = defaultMaxDocument
 	}
-	c := &Catalog{cfg: cfg, waiting: make(chan *waiter, maxWaiting), shelves: newShelves()}
+	c := &Catalog{cfg: cfg, waiting: make(chan *waiter, maxWaiting), ready: make(chan struct{}), shelves: newShelves()}
 	c.metrics = newMetrics(c, cfg.Metrics)
 	return c
 }
@@ -195,6 +200,9 @@ func (c *Catalog) Loaded() bool {
 	defer c.mu.RUnlock()
 	return c.loaded
 }
+
+// Ready is closed once the catalog is complete.
+func (c *Catalog) Ready() <-chan struct{} { return c.ready }
 
 func errLoading() *ocpi.Error {
 	return ocpi.Errorf(ocpi.ConnectionProblem, "the hub's catalog is still loading")

@@ -61,6 +61,9 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		c.metrics.finished(o)
 		c.publish(o.newer, o.rows)
 		c.answer(live[:o.taken], o)
+		if c.cfg.Settled != nil {
+			c.cfg.Settled(c.revision)
+		}
 		live = live[o.taken:]
 	}
 	return nil

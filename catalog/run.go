@@ -109,6 +109,9 @@ func (c *Catalog) reload(ctx context.Context) error {
 	}
 	fresh.fill(rows)
 	c.mu.Lock()
+	if !c.loaded {
+		close(c.ready)
+	}
 	c.shelves, c.loaded = fresh, true
 	c.mu.Unlock()
 	c.revision, c.followed, c.doubtful = revision, began, false

@@ -19,8 +19,10 @@ var nextLink = regexp.MustCompile(`<http://hub\.test([^>]+)>; rel="next"`)
 
 // page is one answer to GET All.
 type page struct {
-	ids  []string
-	next string // path and query of the next page; empty for none
+	ids []string
+	// bodies are the objects by their ids.
+	bodies map[string]string
+	next   string // path and query of the next page; empty for none
 }
 
 func getPage(t *testing.T, p *hubtest.Platform, path, to string) page {
@@ -28,17 +30,22 @@ func getPage(t *testing.T, p *hubtest.Platform, path, to string) page {
 	got := p.Send(hubtest.Request{Method: "GET", Path: path, To: to})
 	wantHTTP(t, "GET "+path, got, 200, 1000)
 	var body struct {
-		Data []struct {
-			ID    string `json:"id"`
-			Owner string `json:"party_id"`
-		} `json:"data"`
+		Data []json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
 		t.Fatal(err)
 	}
-	var out page
-	for _, d := range body.Data {
+	out := page{bodies: make(map[string]string)}
+	for _, raw := range body.Data {
+		var d struct {
+			ID    string `json:"id"`
+			Owner string `json:"party_id"`
+		}
+		if err := json.Unmarshal(raw, &d); err != nil {
+			t.Fatal(err)
+		}
 		out.ids = append(out.ids, d.Owner+"/"+d.ID)
+		out.bodies[d.Owner+"/"+d.ID] = string(raw)
 	}
 	if m := nextLink.FindStringSubmatch(got.Header.Get("Link")); m != nil {
 		out.next = m[1]

@@ -5,10 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,4 +130,78 @@ func TestP4_WhatWasAcceptedSurvivesKill9(t *testing.T) {
 			t.Errorf("%s was accepted and is lost", id)
 		}
 	}
+}
+
+// TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9 kills the hub while
+// legs wait for a slow receiver. In the end it has what the catalog has, though
+// nobody pushes again and it asks for nothing.
+func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h, process := startCrashHub(t, dir)
+	cpo, slow := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("slow", "DE/SLO:EMSP")
+	slow.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/receiver/tariffs") {
+			select { // a receiver far away
+			case <-time.After(20 * time.Millisecond):
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	})
+	var accepted atomic.Int32
+	enough := make(chan struct{})
+	var pushing sync.WaitGroup
+	for worker := range 8 {
+		pushing.Go(func() {
+			for n := 0; ; n++ {
+				id := fmt.Sprintf("W%dN%d", worker, n%400)
+				resp, err := h.TrySend(hubtest.Request{
+					Method: "PUT", Path: "/ocpi/2.2.1/receiver/tariffs/NL/CPA/" + id, Token: cpo.TokenC, To: "EU/BUS",
+					Body: location(id, newYear, fmt.Sprintf(`,"n":%d`, n)),
+				})
+				if err != nil || resp.OCPI() != 1000 {
+					return // the hub was killed
+				}
+				if accepted.Add(1) == 2000 {
+					close(enough)
+				}
+			}
+		})
+	}
+	<-enough
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	pushing.Wait()
+	arrived := lastStates{bodies: map[string]string{}}
+	before := maps.Clone(arrived.of(slow))
+
+	second, _ := startCrashHub(t, dir)
+	slow.MoveTo(second)
+	want := map[string]string{}
+	for path := "/ocpi/2.2.1/sender/tariffs"; path != ""; {
+		got := getPage(t, slow, path, "EU/BUS")
+		maps.Copy(want, got.bodies)
+		path = got.next
+	}
+	if len(want) == 0 || maps.Equal(want, before) {
+		t.Fatalf("the receiver was not behind: this shows nothing")
+	}
+	slow.Await("the catalog's state", func() bool { return maps.Equal(want, arrived.of(slow)) })
+}
+
+// lastStates are the last bodies of every object that a platform received.
+type lastStates struct {
+	read   int
+	bodies map[string]string
+}
+
+func (s *lastStates) of(p *hubtest.Platform) map[string]string {
+	received := p.Received()
+	for _, r := range received[s.read:] {
+		s.bodies["CPA/"+path.Base(r.URI)] = r.Body
+	}
+	s.read = len(received)
+	return s.bodies
 }

@@ -20,8 +20,10 @@
 // requester is answered, whatever the receivers do. Fanout takes the broadcast
 // from the log, asks routing.Receivers who is meant, and queues one leg a
 // party: a lane for each receiving platform keeps the order of every object,
-// drops what a newer push made pointless, and waits for nobody else. How the
-// legs ended goes to the journal.
+// drops what a newer push made pointless, and waits for nobody else. A lane that
+// is full owes objects their last state. How the legs ended goes to the journal,
+// and routing.Marks saves the catalog revision up to which all have: what is
+// newer is sent again after a crash.
 //
 // GET All. A list that is asked of the hub (PlanCatalog) comes from
 // catalog.Page: Locations and Tariffs in the order in which they first arrived,

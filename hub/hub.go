@@ -41,6 +41,7 @@ type Hub struct {
 	catalog  *catalog.Catalog
 	index    *routing.Index
 	fanout   *routing.Fanout
+	marks    *routing.Marks // nil unless this is the only replica
 	puller   *routing.Puller
 	router   *routing.Router
 	recorder *journal.Recorder
@@ -119,16 +120,28 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if !cfg.QuietMessages {
 		journals = append([]routing.Journal{newMessageLog(cfg, h.log)}, journals...)
 	}
-	h.catalog = catalog.New(catalog.Config{
+	catalogConfig := catalog.Config{
 		Store: h.stores.Catalog, Logger: h.logger, Metrics: registry, MaxDocument: int(cfg.MaxBody),
-	})
+	}
+	if h.stores.Embedded {
+		h.marks, err = routing.NewMarks(ctx, routing.MarksConfig{
+			Store: h.stores.Marks, Record: h.stores.Catalog, Directory: directory, Logger: h.logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		catalogConfig.Settled = h.marks.Settled
+	}
+	broadcasts := h.marks.Log(h.stores.Broadcasts)
+	h.catalog = catalog.New(catalogConfig)
 	h.index = routing.NewIndex(routing.IndexConfig{Store: h.stores.Lessons, Catalog: h.catalog, Logger: h.logger})
 	h.fanout = routing.NewFanout(routing.FanoutConfig{
 		Directory: directory, Hub: cfg.Party, Timeout: cfg.ForwardTimeout, Journals: journals, Logger: h.logger,
 		Metrics: registry, Suspect: func(id parties.PlatformID) { h.monitor.Suspect(id) },
+		Marks: h.marks, Present: h.catalog.Document,
 	})
 	h.puller = routing.NewPuller(routing.PullerConfig{
-		Directory: directory, Hub: identity, Catalog: h.catalog, Broadcasts: h.stores.Broadcasts, Logger: h.logger,
+		Directory: directory, Hub: identity, Catalog: h.catalog, Broadcasts: broadcasts, Logger: h.logger,
 		Timeout: cfg.ForwardTimeout, NewPlatforms: cfg.PullNewPlatforms,
 	})
 	h.monitor = parties.NewMonitor(parties.MonitorConfig{
@@ -137,7 +150,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
-		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Broadcasts: h.stores.Broadcasts,
+		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Broadcasts: broadcasts,
 		Suspect: h.monitor.Suspect, Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
 	ocpiGateway := gateway.New(gateway.Config{
@@ -226,6 +239,7 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	h.running.Go(func() { h.puller.Run(background) })
 	h.running.Go(func() { h.catalog.Run(background) })
 	h.running.Go(func() { h.index.Run(background) })
+	h.running.Go(func() { h.marks.Run(background, h.catalog.Ready(), h.marks.Log(h.stores.Broadcasts)) })
 	broadcasting, stopBroadcasting := context.WithCancel(context.WithoutCancel(ctx))
 	h.endBroadcasts, h.handedOut = stopBroadcasting, make(chan struct{})
 	go func() { defer close(h.handedOut); h.stores.Broadcasts.Run(broadcasting, h.fanout.Deliver) }()
@@ -293,9 +307,17 @@ func (h *Hub) Stop(ctx context.Context) {
 	}
 	h.fanout.Stop(ctx)
 	<-h.handedOut
+	h.saveMark(ctx)
 	h.endJournal()
 	h.logger.Info("hub stopped")
 	h.close()
+}
+
+// saveMark takes note of what was cut off, for the next start.
+func (h *Hub) saveMark(ctx context.Context) {
+	if err := h.marks.Save(context.WithoutCancel(ctx)); err != nil {
+		h.logger.Warn("save how far the broadcasts have come; the next start sends more again", "error", err)
+	}
 }
 
 func (h *Hub) close() {

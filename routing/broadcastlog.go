@@ -27,6 +27,13 @@ type Broadcast struct {
 	// Path and Query are the sender's bytes, escaped.
 	Path, Query string
 	Body        []byte
+
+	// Revision is the catalog's that has the push; 0 for what is not kept.
+	Revision int64
+	// Present tells that Method and Body are not a sender's: they are made of what
+	// the catalog has when the broadcast is delivered. So it is never older than
+	// what was delivered before.
+	Present bool
 }
 
 // BroadcastLog carries accepted broadcasts from whoever accepted them to

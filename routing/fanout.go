@@ -10,12 +10,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
 
 // Fanout sends broadcasts to their receivers: one lane for each receiving
-// platform, so that none waits for another. Nothing is sent twice: a receiver
+// platform, so that none waits for another. What failed is not sent again: a receiver
 // that missed something GETs it (2.2.1 transport_and_format, Offline behaviour;
 // O1).
 type Fanout struct {
@@ -27,9 +28,10 @@ type Fanout struct {
 	lanes  map[parties.PlatformID]*lane
 	closed bool
 
-	// waiting counts the legs that are queued or in flight; empty is told when
-	// it falls to zero.
+	// waiting counts the legs that are queued, in flight or owed; empty is told
+	// when it falls to zero.
 	waiting  atomic.Int64
+	owed     atomic.Int64 // of them, objects that lanes owe
 	empty    chan struct{}
 	watching atomic.Bool
 	workers  workers
@@ -52,6 +54,11 @@ type FanoutConfig struct {
 	// Suspect is told of a platform that could not be reached, now and then while
 	// that lasts; it must not block. Nil is fine.
 	Suspect func(parties.PlatformID)
+	// Marks is told what has ended. Nil: nobody keeps account.
+	Marks *Marks
+	// Present is the document of an object of the catalog, false when there is
+	// none. Nil: what finds no room in a lane is not sent.
+	Present func(catalog.Key) ([]byte, bool)
 	// Receivers are the legs of a broadcast. Nil is the rule of OCPI, see the
 	// function Receivers.
 	Receivers func(*Broadcast) []Leg
@@ -85,7 +92,13 @@ func (f *Fanout) receivers(b *Broadcast) []Leg {
 // of them have ended, which may be before Deliver returns. Broadcasts of one
 // object reach a party in the order of the calls.
 func (f *Fanout) Deliver(b *Broadcast, done func()) {
-	legs := f.cfg.Receivers(b)
+	if b.Present {
+		b = f.present(b)
+	}
+	var legs []Leg
+	if b.Method != "" {
+		legs = f.cfg.Receivers(b)
+	}
 	d := &delivery{Broadcast: b, fanout: f, done: done, total: len(legs), counters: f.metrics.of(b.Module)}
 	// One more than there are legs: it cannot end while it is queued.
 	d.left.Store(int32(len(legs)) + 1)
@@ -190,6 +203,16 @@ func (f *Fanout) look() {
 	}
 }
 
+// landed notes that a leg has ended.
+func (f *Fanout) landed() {
+	if f.waiting.Add(-1) == 0 {
+		select {
+		case f.empty <- struct{}{}:
+		default: // Stop looks at waiting again
+		}
+	}
+}
+
 // Queued is how many legs are queued or in flight.
 func (f *Fanout) Queued() int { return int(f.waiting.Load()) }
 
@@ -219,6 +242,7 @@ func (f *Fanout) Stop(ctx context.Context) {
 		}
 		break
 	}
+	f.cfg.Marks.freeze()
 	f.cancel()
 	f.mu.Lock()
 	f.closed = true

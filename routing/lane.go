@@ -33,6 +33,7 @@ type lane struct {
 	objects map[objectKey]*chain
 	ready   chains
 	gates   map[ocpi.PartyKey]*gate
+	debts   debts
 	// crew are the workers, each with a leg in flight.
 	crew []*worker
 	// queued and bytes are the legs that wait, and their bodies.
@@ -104,7 +105,7 @@ func (l *lane) add(g *leg) bool {
 	l.staff()
 	l.mu.Unlock()
 	if overflowed {
-		l.fanout.cfg.Logger.Warn("a platform takes broadcasts too slowly; what finds no room is not sent",
+		l.fanout.cfg.Logger.Warn("a platform takes broadcasts too slowly; of objects that find no room it gets their last state, of Tokens nothing",
 			"platform", l.id, "queued", maxQueued)
 	}
 	l.end(ended)
@@ -112,23 +113,35 @@ func (l *lane) add(g *leg) bool {
 }
 
 // queue appends the leg to its chain. It returns the legs that this ended: those
-// that it supersedes, or itself.
+// that it supersedes, or itself, when the lane owes the object or has no room.
 func (l *lane) queue(g *leg) (ended *leg) {
 	if l.closed {
 		g.outcome = OutcomeCancelled
 		return g
 	}
-	l.approach(g) // first: a gate stays shut when a newer ClientInfo supersedes the only one
 	key := objectKey{g.to, g.of.Object}
+	if l.debts.absorb(key, g) {
+		g.outcome = OutcomeSuperseded
+		return g
+	}
+	l.approach(g) // first: a gate stays shut when a newer ClientInfo supersedes the only one
 	c := l.objects[key]
 	pointless := c.pointless(g)
 	if !l.hasRoom(g, pointless) {
 		l.overflowing = true
 		l.pass(g)
-		g.outcome = OutcomeOverflow
+		if g.outcome = OutcomeOverflow; l.owe(key, g) {
+			g.outcome = OutcomeSuperseded
+		}
 		return g
 	}
 	ended = l.supersede(c, pointless)
+	l.put(c, key, g)
+	return ended
+}
+
+// put appends the leg to its chain.
+func (l *lane) put(c *chain, key objectKey, g *leg) {
 	if c == nil {
 		c = &chain{key: key}
 		l.objects[key] = c
@@ -137,7 +150,6 @@ func (l *lane) queue(g *leg) (ended *leg) {
 	c.append(g)
 	l.queued++
 	l.bytes += len(g.of.Body)
-	return ended
 }
 
 // pointless are the legs of the chain, the newest first, that need not be sent
@@ -186,7 +198,7 @@ func (l *lane) take(c *chain, g *leg) {
 	c.remove(g)
 	l.queued--
 	l.bytes -= len(g.of.Body)
-	if l.queued < maxQueued/2 && l.bytes < maxQueuedBytes/2 {
+	if l.relieved() && l.debts.first == nil {
 		l.overflowing = false
 	}
 }
@@ -231,6 +243,7 @@ func (l *lane) turn(w *worker, landed *leg) *leg {
 		l.ready.push(c)
 	}
 	l.pass(landed)
+	l.settle()
 	g := l.next()
 	if g == nil {
 		last := len(l.crew) - 1
@@ -294,6 +307,7 @@ func (l *lane) clear() {
 }
 
 func (l *lane) empty(o Outcome) (ended *leg) {
+	l.forgive()
 	l.ready = chains{}
 	for _, at := range l.gates {
 		at.waiting = nil
@@ -349,14 +363,14 @@ func (l *lane) close() {
 func (l *lane) retire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.retired = l.queued == 0 && len(l.crew) == 0
+	l.retired = l.queued == 0 && len(l.crew) == 0 && l.debts.first == nil
 	return l.retired
 }
 
 func (l *lane) length() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.queued + len(l.crew)
+	return l.queued + len(l.crew) + len(l.debts.of)
 }
 
 // suspect tells the monitor that the platform could not be reached.

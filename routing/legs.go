@@ -84,14 +84,8 @@ func (d *delivery) end(o Outcome, failed *FailedLeg) {
 	default:
 		d.ok.Add(1)
 	}
-	f := d.fanout
 	d.release()
-	if f.waiting.Add(-1) == 0 {
-		select {
-		case f.empty <- struct{}{}:
-		default: // Stop looks at waiting again
-		}
-	}
+	d.fanout.landed()
 }
 
 // release settles the delivery when it was the last hold on it.
@@ -107,6 +101,7 @@ func (d *delivery) release() {
 	for _, j := range d.fanout.cfg.Journals {
 		j.RecordLegs(&legs)
 	}
+	d.fanout.cfg.Marks.end(d.Revision)
 	d.done()
 }
 

@@ -218,7 +218,7 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
-				kept = run.p.cfg.Broadcasts.Append(run.broadcast(call, o))
+				kept = run.p.cfg.Broadcasts.Append(run.broadcast(call, o, a.Revision))
 			}
 		},
 	}
@@ -245,12 +245,12 @@ func (run *pulling) count(change func(*pullCount)) {
 	change(&run.pullCount)
 }
 
-func (run *pulling) broadcast(call *listCall, o *pulledObject) *Broadcast {
+func (run *pulling) broadcast(call *listCall, o *pulledObject, revision int64) *Broadcast {
 	return &Broadcast{
 		Object: objectName(call.module, call.party, o.id),
 		Owner:  call.party, From: call.party, Platform: run.from.Platform.ID, Accepted: time.Now(),
 		CorrelationID: run.correlationID, Method: "PUT", Version: run.from.Platform.Version, Module: call.module,
 		Path: "/" + call.party.CountryCode() + "/" + call.party.PartyID() + "/" + url.PathEscape(o.id),
-		Body: o.body,
+		Body: o.body, Revision: revision,
 	}
 }

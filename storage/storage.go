@@ -45,6 +45,7 @@ type Stores struct {
 	Platforms parties.Store
 	Callbacks routing.CallbackStore
 	Catalog   catalog.Store
+	Marks     routing.MarkStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
 	Cache     parties.Cache
@@ -89,7 +90,8 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
-	stores.Catalog, stores.Lessons, stores.Journal = db.Catalog(), db.Lessons(), db.Segments()
+	stores.Catalog, stores.Marks = db.Catalog(), db.Marks()
+	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
 	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
