@@ -28,6 +28,9 @@ type Catalog struct {
 	closed  bool
 	shelves shelves
 
+	// pages has a lock of its own.
+	pages *pageCache
+
 	// The rest is the committer's own: no lock.
 	//
 	// revision is the record's, up to which the shelves have everything.
@@ -52,6 +55,9 @@ type Config struct {
 	Settled func(revision int64)
 	// MaxDocument is the largest merged document in bytes; zero is 16 MiB.
 	MaxDocument int
+	// PageCache bounds the memory in bytes for pages that were asked for lately;
+	// zero is 64 MiB, less than zero is none.
+	PageCache int
 }
 
 // defaultMaxDocument is the largest merged document when nothing else is said.
@@ -65,7 +71,10 @@ func New(cfg Config) *Catalog {
 	if cfg.MaxDocument <= 0 {
 		cfg.MaxDocument = defaultMaxDocument
 	}
-	c := &Catalog{cfg: cfg, waiting: make(chan *waiter, maxWaiting), ready: make(chan struct{}), shelves: newShelves()}
+	c := &Catalog{
+		cfg: cfg, waiting: make(chan *waiter, maxWaiting), ready: make(chan struct{}), shelves: newShelves(),
+		pages: newPageCache(cfg.PageCache),
+	}
 	c.metrics = newMetrics(c, cfg.Metrics)
 	return c
 }
@@ -129,6 +138,9 @@ type Page struct {
 	Objects, Total int
 	// Next is After of the next page; 0 when this is the last.
 	Next int64
+	// Shared, unless it is nil, are the page's documents, which were not appended
+	// then. Others read them too: they must not be changed. They may be kept.
+	Shared []byte
 }
 
 // Owners are those that have an object with this id, in the order of parties.

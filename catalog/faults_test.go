@@ -76,7 +76,7 @@ func disturb(t *testing.T, seed uint64) {
 			want, n := r.wants(m, bound[0], bound[1])
 			for i, c := range replicas {
 				listed, page, err := c.AppendPage(nil, catalog.Query{Module: m, From: bound[0], To: bound[1], Limit: 1000})
-				if err != nil || string(listed) != want || page.Total != n {
+				if listed = append(listed, page.Shared...); err != nil || string(listed) != want || page.Total != n {
 					t.Errorf("replica %d lists %d of %d %s between %v, %v", i, page.Objects, n, m, bound, err)
 				}
 			}
@@ -130,7 +130,7 @@ func readAll(ctx context.Context, t *testing.T, c *catalog.Catalog) {
 				t.Error(err)
 				return
 			}
-			if err := ocpi.CheckJSON(append(page, ']')); err != nil || info.Objects > info.Total || info.Next != 0 && info.Next <= q.After {
+			if err := ocpi.CheckJSON(append(append(page, info.Shared...), ']')); err != nil || info.Objects > info.Total || info.Next != 0 && info.Next <= q.After {
 				t.Errorf("%+v behind %d, %v", info, q.After, err)
 				return
 			}

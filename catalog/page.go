@@ -16,7 +16,8 @@ const maxPageBytes = 16 << 20
 // AppendPage appends the documents of a page to buf, with commas between them,
 // by rising Seq: what was listed before stays before, whatever changes between
 // two pages (P1). A page may have fewer objects than Limit when they are large.
-// It fails with a 4003 while the catalog is not loaded, with a 2001 for a module
+// Documents of a page that was asked for before are not appended: they lie ready
+// in Page.Shared. It fails with a 4003 while the catalog is not loaded, with a 2001 for a module
 // that is not kept.
 func (c *Catalog) AppendPage(buf []byte, q Query) ([]byte, Page, error) {
 	if !Keeps(q.Module) {
@@ -41,7 +42,8 @@ func (c *Catalog) AppendPage(buf []byte, q Query) ([]byte, Page, error) {
 		c.mu.RUnlock()
 
 		page.Objects, page.Next = len(found), next
-		return appendDocuments(buf, dicts, found), page, nil
+		buf, page.Shared = c.pages.documents(buf, dicts, found)
+		return buf, page, nil
 	}
 }
 
@@ -54,12 +56,16 @@ func (c *Catalog) owners(m ocpi.ModuleID) (s *shelf, owners []ocpi.PartyKey, loa
 	return s, slices.Clip(s.owners), c.loaded
 }
 
-func appendDocuments(buf []byte, dicts []*s2.Dict, blobs [][]byte) []byte {
-	size := 0
+// unpackedSize is the length of the documents with their commas, and one more.
+func unpackedSize(blobs [][]byte) (size int) {
 	for _, blob := range blobs {
 		size += unpackedLen(packedOf(blob)) + 1
 	}
-	buf = slices.Grow(buf, size)
+	return size
+}
+
+func appendDocuments(buf []byte, dicts []*s2.Dict, blobs [][]byte) []byte {
+	buf = slices.Grow(buf, unpackedSize(blobs))
 	for i, blob := range blobs {
 		if i > 0 {
 			buf = append(buf, ',')

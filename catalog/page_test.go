@@ -42,8 +42,14 @@ func (l loadOnly) Revision(context.Context) (int64, error) { return 1, nil }
 // loaded runs a catalog on generated rows, outside of a bubble.
 func loaded(tb testing.TB, n int, row func(i int) catalog.Row) *catalog.Catalog {
 	tb.Helper()
+	return cached(tb, 0, n, row)
+}
+
+// cached does so with a page cache of this many bytes.
+func cached(tb testing.TB, bytes, n int, row func(i int) catalog.Row) *catalog.Catalog {
+	tb.Helper()
 	read := make(chan struct{})
-	c := catalog.New(catalog.Config{Store: loadOnly{n: n, row: row, read: read}})
+	c := catalog.New(catalog.Config{Store: loadOnly{n: n, row: row, read: read}, PageCache: bytes})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()

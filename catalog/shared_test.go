@@ -152,7 +152,7 @@ func TestF5_RealLocations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := ocpi.CheckJSON(append(page, ']')); err != nil {
+			if err := ocpi.CheckJSON(append(append(page, info.Shared...), ']')); err != nil {
 				t.Fatal(err)
 			}
 			if info.Total != len(pushed) {

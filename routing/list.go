@@ -124,6 +124,7 @@ func (r *Router) listCatalog(caller *parties.Entry, req *ocpi.Request, q *listQu
 		return Reply{}, ocpi.Errorf(ocpi.HubError, "the hub could not read its %s", req.Module)
 	}
 	buf.bytes = bytes
+	buf.shared = page.Shared
 	link := ""
 	if page.Next != 0 && q.Limit > 0 {
 		link = r.listURL(req, q, catalogCursor(req.Module, page.Next))
@@ -190,21 +191,30 @@ func sends(e *parties.Entry, party ocpi.PartyKey, m ocpi.ModuleID) bool {
 }
 
 // pageBuffer holds the body of a page of GET All while it is answered.
-type pageBuffer struct{ bytes []byte }
+type pageBuffer struct {
+	// bytes are what the page has of its own. Documents that others read too are
+	// shared; they stand behind begin.
+	bytes  []byte
+	shared []byte
+	rest   [2][]byte
+}
 
 // largestPage bounds the buffers that wait for reuse: a hundred big Locations.
 const largestPage = 1 << 20
 
 var pages = sync.Pool{New: func() any { return &pageBuffer{bytes: make([]byte, 0, 64<<10)} }}
 
-// newPage begins a body whose data is a list.
+// begin is a body whose data is a list.
+const begin = `{"data":[`
+
 func newPage() *pageBuffer {
 	p := pages.Get().(*pageBuffer)
-	p.bytes = append(p.bytes[:0], `{"data":[`...)
+	p.bytes = append(p.bytes[:0], begin...)
 	return p
 }
 
 func (p *pageBuffer) release() {
+	p.shared, p.rest = nil, [2][]byte{}
 	if cap(p.bytes) <= largestPage {
 		pages.Put(p)
 	}
@@ -214,8 +224,13 @@ func (p *pageBuffer) release() {
 func (r *Router) pageReply(req *ocpi.Request, page *pageBuffer, headers []ocpi.Header) Reply {
 	page.bytes = append(page.bytes, `],"status_code":1000,"status_message":"Success","timestamp":"`...)
 	page.bytes = append(append(page.bytes, ocpi.FormatTime(time.Now())...), `"}`...)
-	return Reply{
+	reply := Reply{
 		Response: r.fromHub(ocpi.Response{HTTP: 200, Status: ocpi.Success, Body: page.bytes, Headers: headers}),
 		To:       req.From, page: page,
 	}
+	if page.shared != nil {
+		page.rest = [2][]byte{page.shared, page.bytes[len(begin):]}
+		reply.Body, reply.Rest = page.bytes[:len(begin)], page.rest[:]
+	}
+	return reply
 }

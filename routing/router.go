@@ -67,14 +67,26 @@ func NewRouter(cfg RouterConfig) *Router {
 	}
 }
 
-// Reply is the answer to a routed request. Its body is valid until Release.
+// Reply is the answer to a routed request. Its bytes are valid until Release.
 type Reply struct {
 	ocpi.Response
+	// Rest goes on with the Body in more pieces: those of a long list, which are
+	// shared between requests and not copied. It is nearly always nil.
+	Rest [][]byte
 	// To is the requester that the answer is addressed to; zero when the
 	// request did not even tell that.
 	To     ocpi.Address
 	answer *peer.Answer
 	page   *pageBuffer
+}
+
+// Len is how many bytes Body and Rest have.
+func (r *Reply) Len() int {
+	n := len(r.Body)
+	for _, piece := range r.Rest {
+		n += len(piece)
+	}
+	return n
 }
 
 // Release gives the buffers of the answer back.

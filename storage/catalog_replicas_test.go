@@ -48,11 +48,11 @@ func await(t *testing.T, what string, is func() bool) {
 // page is everything that a catalog lists of a module.
 func page(t *testing.T, c *catalog.Catalog, m ocpi.ModuleID) string {
 	t.Helper()
-	listed, _, err := c.AppendPage(nil, catalog.Query{Module: m, Limit: 1000})
+	listed, p, err := c.AppendPage(nil, catalog.Query{Module: m, Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(listed)
+	return string(append(listed, p.Shared...))
 }
 
 // pushing sends one push after the other to a replica.

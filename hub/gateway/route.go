@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"io"
 	"sync"
 	"time"
 
@@ -130,46 +129,13 @@ func writeReply(c *gin.Context, ids envelope, reply routing.Reply) {
 		header.Add(h.Name, h.Value)
 	}
 	// A requester that went away is seen by its context.
-	if len(reply.Body) > largestCopied {
-		x.c.Response.SetBodyStream(&bigBody{reply: reply}, len(reply.Body))
+	if length := reply.Len(); length > largestCopied {
+		x.c.Response.SetBodyStream(&bigBody{reply: reply, conn: x.c.Conn()}, length)
 		return
 	}
 	x.c.Response.SetBody(reply.Body)
+	for _, piece := range reply.Rest {
+		x.c.Response.AppendBody(piece)
+	}
 	reply.Release()
-}
-
-// largestCopied bounds the bodies that are copied behind the header. A page of a
-// list is larger by far, and goes to the connection as it is.
-const largestCopied = 64 << 10
-
-// bigBody is a routed answer that is released when it was written, or when it
-// cannot be.
-type bigBody struct {
-	reply  routing.Reply
-	read   int
-	closed bool
-}
-
-// WriteTo implements io.WriterTo, which the server prefers to Read.
-func (b *bigBody) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(b.reply.Body)
-	return int64(n), err
-}
-
-// Read implements io.Reader.
-func (b *bigBody) Read(p []byte) (int, error) {
-	n := copy(p, b.reply.Body[b.read:])
-	if b.read += n; n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// Close implements io.Closer.
-func (b *bigBody) Close() error {
-	if !b.closed {
-		b.closed = true
-		b.reply.Release()
-	}
-	return nil
 }
