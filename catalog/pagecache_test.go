@@ -52,7 +52,10 @@ func TestPageCache_StaysInItsBound(t *testing.T) {
 func TestPageCache_WhatIsUsedStays(t *testing.T) {
 	t.Parallel()
 	p := newPageCache(1 << 20)
-	ask := func(blobs [][]byte) bool { _, shared := p.documents(nil, nil, blobs, len(blobs)*(len(blobs[0])-3)); return shared != nil }
+	ask := func(blobs [][]byte) bool {
+		_, shared := p.documents(nil, nil, blobs, len(blobs)*(len(blobs[0])-3))
+		return shared != nil
+	}
 	// Pages that are gone would leave their addresses to others.
 	var all [][][]byte
 	defer func() { runtime.KeepAlive(all) }()
