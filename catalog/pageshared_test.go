@@ -165,7 +165,7 @@ func TestAReaderIsAskedForOnce(t *testing.T) {
 			t.Errorf("asked %d times for one owner and two readers", asked)
 		}
 		apply(t, c, fat("PUT", nlNDW, "1", 1))
-		if total("A", true) != 2 || total("A", true) != 2 || asked != 4 {
+		if first, again := total("A", true), total("A", true); first != 2 || again != 2 || asked != 4 {
 			t.Errorf("asked %d times for one owner, then for two", asked)
 		}
 		for i := range 1000 {
@@ -211,8 +211,10 @@ func TestAPageIsSharedFromTheSecondTime(t *testing.T) {
 		if again := first(tens); again == kept || again == nil || first(tens) != again {
 			t.Error("a page that is in use is not kept again after a push")
 		}
-		if first(catalog.Query{Limit: 2}) != nil || first(catalog.Query{Limit: 2}) != nil {
-			t.Error("a small page is kept")
+		for range 3 {
+			if first(catalog.Query{Limit: 2}) != nil {
+				t.Error("a small page is kept")
+			}
 		}
 	})
 }
