@@ -28,8 +28,9 @@ type Catalog struct {
 	closed  bool
 	shelves shelves
 
-	// pages has a lock of its own.
-	pages *pageCache
+	// pages and readers have locks of their own.
+	pages   *pageCache
+	readers readers
 
 	// The rest is the committer's own: no lock.
 	//
@@ -123,6 +124,10 @@ type Query struct {
 	Module ocpi.ModuleID
 	// Owners tells whose objects are listed; it is asked once per owner.
 	Owners func(ocpi.PartyKey) bool
+	// Reader, which must be comparable, stands for all that Owners' answers depend
+	// on: a query with an equal one may be answered without asking again. Nil:
+	// they are always asked for.
+	Reader any
 	// From is inclusive, To exclusive, on last_updated; zero is open.
 	From, To time.Time
 	// After is the Seq behind which the page begins, from Page.Next; 0 is the

@@ -11,7 +11,8 @@
 // Apply's walk: push.go checks the push by itself (the sender's goroutine),
 // apply.go queues it, commit.go merges and commits a batch (the committer),
 // merge.go and splice.go write into documents. Memory is shelf.go, of chunk.go
-// by order and packer.go for the bytes; page.go reads it. run.go loads, and
+// by order and packer.go for the bytes; page.go reads it, pagecache.go holds what
+// is read again and again, and readers.go who may read it. run.go loads, and
 // follows other replicas.
 //
 // Documents are bytes. A patch is spliced into them; what the hub does not know

@@ -29,7 +29,7 @@ func (c *Catalog) AppendPage(buf []byte, q Query) ([]byte, Page, error) {
 		if !loaded {
 			return buf, Page{}, errLoading()
 		}
-		f := newFilter(q, owners)
+		f := newFilter(q, c.readers.allowance(q, s, owners))
 		c.mu.RLock()
 		if c.shelves[q.Module] != s { // loaded anew: owners have other numbers
 			c.mu.RUnlock()
@@ -37,12 +37,12 @@ func (c *Catalog) AppendPage(buf []byte, q Query) ([]byte, Page, error) {
 		}
 		f.everybody = f.everybody && len(f.allowed) == len(s.owners)
 		page := Page{Total: f.total(s)}
-		found, next := f.collect(s, q, room[:0])
+		found, size, next := f.collect(s, q, room[:0])
 		dicts := s.packer.dicts
 		c.mu.RUnlock()
 
 		page.Objects, page.Next = len(found), next
-		buf, page.Shared = c.pages.documents(buf, dicts, found)
+		buf, page.Shared = c.pages.documents(buf, dicts, found, size)
 		return buf, page, nil
 	}
 }
@@ -56,16 +56,9 @@ func (c *Catalog) owners(m ocpi.ModuleID) (s *shelf, owners []ocpi.PartyKey, loa
 	return s, slices.Clip(s.owners), c.loaded
 }
 
-// unpackedSize is the length of the documents with their commas, and one more.
-func unpackedSize(blobs [][]byte) (size int) {
-	for _, blob := range blobs {
-		size += unpackedLen(packedOf(blob)) + 1
-	}
-	return size
-}
-
-func appendDocuments(buf []byte, dicts []*s2.Dict, blobs [][]byte) []byte {
-	buf = slices.Grow(buf, unpackedSize(blobs))
+// appendDocuments puts commas between them. size is their length.
+func appendDocuments(buf []byte, dicts []*s2.Dict, blobs [][]byte, size int) []byte {
+	buf = slices.Grow(buf, size+len(blobs))
 	for i, blob := range blobs {
 		if i > 0 {
 			buf = append(buf, ',')
@@ -92,18 +85,11 @@ func boundOf(t time.Time, open int64) instant {
 	return instantOf(t.Add(time.Microsecond - 1))
 }
 
-// newFilter asks once for each owner. It is called without the lock: what it
-// asks belongs to others.
-func newFilter(q Query, owners []ocpi.PartyKey) *filter {
-	f := &filter{
-		allowed: make([]bool, len(owners)), everybody: true,
+func newFilter(q Query, a allowance) *filter {
+	return &filter{
+		allowed: a.allowed, everybody: a.everybody,
 		from: boundOf(q.From, math.MinInt64), to: boundOf(q.To, math.MaxInt64),
 	}
-	for i, owner := range owners {
-		f.allowed[i] = q.Owners == nil || q.Owners(owner)
-		f.everybody = f.everybody && f.allowed[i]
-	}
-	return f
 }
 
 func (f *filter) undated() bool { return f.from == math.MinInt64 && f.to == math.MaxInt64 }
@@ -155,11 +141,12 @@ func (f *filter) matches(c *chunk, i int) bool {
 	return f.from <= c.updated[i] && c.updated[i] < f.to && f.allows(c.owners[i])
 }
 
-// collect gathers the page's blobs, and the Seq that the next one begins behind.
-func (f *filter) collect(s *shelf, q Query, found [][]byte) (_ [][]byte, next int64) {
-	skip, limit, size, last := max(q.Offset, 0), max(q.Limit, 0), 0, int64(0)
+// collect gathers the page's blobs, the length of their documents, and the Seq
+// that the next one begins behind.
+func (f *filter) collect(s *shelf, q Query, found [][]byte) (_ [][]byte, size int, next int64) {
+	skip, limit, last := max(q.Offset, 0), max(q.Limit, 0), int64(0)
 	if limit == 0 {
-		return found, 0
+		return found, 0, 0
 	}
 	first := s.chunkOf(q.After + 1)
 	for n, c := range s.chunks[min(first, len(s.chunks)):] {
@@ -183,11 +170,11 @@ func (f *filter) collect(s *shelf, q Query, found [][]byte) (_ [][]byte, next in
 				continue
 			}
 			if len(found) == limit || len(found) > 0 && size >= maxPageBytes {
-				return found, last // there is more
+				return found, size, last // there is more
 			}
 			found, last = append(found, c.blobs[i]), c.seqs[i]
 			size += unpackedLen(packedOf(c.blobs[i]))
 		}
 	}
-	return found, 0
+	return found, size, 0
 }

@@ -103,7 +103,7 @@ func (k *keptPage) has(blobs [][]byte) bool {
 
 // put keeps documents, which must not be changed any more.
 func (p *pageCache) put(blobs [][]byte, documents []byte) {
-	page := &keptPage{key: keyOf(blobs), blobs: make([]*byte, len(blobs)), documents: documents, size: len(documents)}
+	page := &keptPage{key: keyOf(blobs), blobs: make([]*byte, len(blobs)), documents: documents, size: cap(documents)}
 	for i, blob := range blobs {
 		page.blobs[i] = &blob[0]
 		page.size += len(blob) // it may be replaced, and is held here
@@ -126,19 +126,16 @@ func (p *pageCache) remove(e *list.Element) {
 }
 
 // documents are appended to buf, or, when they were asked for before, shared.
-func (p *pageCache) documents(buf []byte, dicts []*s2.Dict, blobs [][]byte) (own, shared []byte) {
-	if len(blobs) == 0 {
-		return buf, nil
-	}
-	size := unpackedSize(blobs)
+// size is their length.
+func (p *pageCache) documents(buf []byte, dicts []*s2.Dict, blobs [][]byte, size int) (own, shared []byte) {
 	shared, keep := p.get(blobs, size)
 	switch {
 	case shared != nil:
 		return buf, shared
 	case keep:
-		shared = appendDocuments(make([]byte, 0, size), dicts, blobs)
+		shared = appendDocuments(nil, dicts, blobs, size)
 		p.put(blobs, shared)
 		return buf, shared
 	}
-	return appendDocuments(buf, dicts, blobs), nil
+	return appendDocuments(buf, dicts, blobs, size), nil
 }

@@ -87,6 +87,9 @@ func TestP1_PagesAreAsTheRecordHasThem(t *testing.T) {
 				if rapid.Bool().Draw(rt, "dated") {
 					q.From, q.To = time.Unix(rapid.Int64Range(0, 500).Draw(rt, "from"), 0), time.Unix(rapid.Int64Range(500, 1001).Draw(rt, "to"), 0)
 				}
+				if rapid.Bool().Draw(rt, "known") {
+					q.Reader = who
+				}
 				for again := range 5 {
 					if again == 3 {
 						push()
@@ -147,6 +150,33 @@ func TestP1_APushIsListedOnceItWasAnswered(t *testing.T) {
 	running.Wait()
 }
 
+// TestAReaderIsAskedForOnce, and again when there is a new owner.
+func TestAReaderIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := running(t, newRecord())
+		asked := 0
+		total := func(reader any, allowed bool) int {
+			_, page := listed(t, c, catalog.Query{Limit: 1, Reader: reader, Owners: func(ocpi.PartyKey) bool { asked++; return allowed }})
+			return page.Total
+		}
+		apply(t, c, fat("PUT", nlTNM, "1", 1))
+		if total("A", true) != 1 || total("B", false) != 0 || total("A", true) != 1 || total("B", false) != 0 || asked != 2 {
+			t.Errorf("asked %d times for one owner and two readers", asked)
+		}
+		apply(t, c, fat("PUT", nlNDW, "1", 1))
+		if first, again := total("A", true), total("A", true); first != 2 || again != 2 || asked != 4 {
+			t.Errorf("asked %d times for one owner, then for two", asked)
+		}
+		for i := range 1000 {
+			total(i, true)
+		}
+		if asked = 0; total("B", false) != 0 || asked != 2 {
+			t.Error("a reader of long ago is remembered")
+		}
+	})
+}
+
 // TestAPageIsSharedFromTheSecondTime, and is the same bytes for everybody, until
 // something in it changes.
 func TestAPageIsSharedFromTheSecondTime(t *testing.T) {
@@ -181,8 +211,10 @@ func TestAPageIsSharedFromTheSecondTime(t *testing.T) {
 		if again := first(tens); again == kept || again == nil || first(tens) != again {
 			t.Error("a page that is in use is not kept again after a push")
 		}
-		if first(catalog.Query{Limit: 2}) != nil || first(catalog.Query{Limit: 2}) != nil {
-			t.Error("a small page is kept")
+		for range 3 {
+			if first(catalog.Query{Limit: 2}) != nil {
+				t.Error("a small page is kept")
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -33,5 +34,54 @@ func TestP4_AGatheredListGoesOnThroughItsLinks(t *testing.T) {
 	}
 	if path != "" {
 		t.Errorf("the last page has a link to %s", path)
+	}
+}
+
+// TestP1_ALongListIsTheSameEachTime asks for a list that the hub keeps ready
+// from the second time, between others over one connection.
+func TestP1_ALongListIsTheSameEachTime(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	cpo := h.Platform("cpo", "NL/CPA:CPO")
+	put := func(i int, pad string) {
+		id := fmt.Sprintf("L%d", i)
+		broadcast(t, cpo, "PUT", "locations/NL/CPA/"+id, location(id, newYear, `,"pad":"`+strings.Repeat(pad, 3000)+`"`))
+	}
+	for i := range 30 {
+		put(i, "x")
+	}
+	msp := h.Platform("msp", "DE/MSP:EMSP")
+	headers := strings.Join([]string{"Host: hub", "Authorization: Token " + msp.TokenC, "OCPI-to-country-code: EU", "OCPI-to-party-id: BUS",
+		"OCPI-from-country-code: DE", "OCPI-from-party-id: MSP"}, "\r\n")
+	list := "GET /ocpi/2.2.1/sender/locations?limit=%d HTTP/1.1\r\n" + headers + "\r\n"
+	w := dial(t, h)
+	hear := func() string {
+		status, body := w.hear()
+		data, rest, ok := strings.Cut(body, `],"status_code":1000,"status_message":"Success","timestamp":"20`)
+		if status != 200 || !ok || len(rest) != len("26-01-01T00:00:00.000Z\"}") || !strings.HasPrefix(data, `{"data":[`) {
+			t.Fatalf("HTTP %d %.100s … %s", status, body, rest)
+		}
+		return data
+	}
+	var first, short string
+	for again := range 3 {
+		w.say(fmt.Sprintf(list, 30), fmt.Sprintf(list, 1), fmt.Sprintf(list, 10), fmt.Sprintf(list, 30)+"\r\n")
+		for n, want := range []*string{&first, nil, &short, &first} {
+			got := hear()
+			if want != nil && *want == "" {
+				*want = got
+			}
+			if want != nil && *want != got {
+				t.Errorf("round %d, list %d: %d bytes, other than the first time", again, n, len(got))
+			}
+		}
+	}
+	if strings.Count(first, `"id":"L`) != 30 || strings.Count(short, `"id":"L`) != 10 {
+		t.Errorf("%d and %d Locations", strings.Count(first, `"id":"L`), strings.Count(short, `"id":"L`))
+	}
+	put(7, "y")
+	w.say(fmt.Sprintf(list, 30), "")
+	if got := hear(); got == first || !strings.Contains(got, "yyy") {
+		t.Error("a push that was answered is not listed")
 	}
 }

@@ -105,6 +105,7 @@ func (r *Router) listCatalog(caller *parties.Entry, req *ocpi.Request, q *listQu
 	s := r.cfg.Directory.Snapshot()
 	query := catalog.Query{
 		Module: req.Module, From: q.From, To: q.To, Offset: q.Offset, Limit: q.Limit,
+		Reader: reader{s, caller.Platform.ID, req.From.Party},
 		Owners: func(owner ocpi.PartyKey) bool { return readable(s, caller, req, owner) != nil },
 	}
 	if q.cursor != "" {
@@ -130,6 +131,13 @@ func (r *Router) listCatalog(caller *parties.Entry, req *ocpi.Request, q *listQu
 		link = r.listURL(req, q, catalogCursor(req.Module, page.Next))
 	}
 	return r.pageReply(req, buf, listHeaders(page.Total, link)), nil
+}
+
+// reader is all that readable depends on, besides module and owner.
+type reader struct {
+	snapshot *parties.Snapshot // never changed, but replaced
+	platform parties.PlatformID
+	party    ocpi.PartyKey
 }
 
 // readable is the platform from which the party's objects of the module come, if

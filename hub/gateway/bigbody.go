@@ -28,8 +28,7 @@ func (b *bigBody) pieces() net.Buffers {
 }
 
 // WriteTo implements io.WriterTo, which the server prefers to Read. The server's
-// buffer has the header; on a plain connection all that follows goes past it, in
-// one call of the kernel as far as the requester keeps up.
+// buffer has the header; on a plain connection the pieces go past it.
 func (b *bigBody) WriteTo(w io.Writer) (int64, error) {
 	pieces := b.pieces()
 	buffer, buffered := w.(*bufio.Writer)
@@ -37,10 +36,7 @@ func (b *bigBody) WriteTo(w io.Writer) (int64, error) {
 	if !buffered || !ok {
 		return pieces.WriteTo(w)
 	}
-	if err := buffer.Flush(); err != nil {
-		return 0, err
-	}
-	return pieces.WriteTo(plain.Conn)
+	return plain.writeBehind(buffer, pieces...)
 }
 
 // Read implements io.Reader.

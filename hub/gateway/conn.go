@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -78,6 +79,9 @@ type conn struct {
 	read, write time.Time
 	open        *openConns
 	state       atomic.Int32
+	// held is what was written while holding, for writeBehind.
+	held    []byte
+	holding bool
 }
 
 // The states of a connection: it is idle again when the server reads on after
@@ -92,6 +96,30 @@ const (
 func (c *conn) Read(b []byte) (int, error) {
 	c.state.CompareAndSwap(answered, idle)
 	return c.Conn.Read(b)
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(b []byte) (int, error) {
+	if c.holding {
+		c.held = append(c.held, b...)
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// writeBehind writes pieces behind what the server's buffer has, together with
+// it: in one call of the kernel, as far as the requester keeps up. It tells how
+// many bytes of the pieces were written.
+func (c *conn) writeBehind(buffer *bufio.Writer, pieces ...[]byte) (int64, error) {
+	c.held, c.holding = c.held[:0], true
+	err := buffer.Flush()
+	c.holding = false
+	if err != nil {
+		return 0, err
+	}
+	all := append(append(make(net.Buffers, 0, 1+len(pieces)), c.held), pieces...)
+	n, err := all.WriteTo(c.Conn) // the connection's own Write would be called for each
+	return max(0, n-int64(len(c.held))), err
 }
 
 // Close implements net.Conn.
