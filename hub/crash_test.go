@@ -140,10 +140,16 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	dir := t.TempDir()
 	h, process := startCrashHub(t, dir)
 	cpo, slow := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("slow", "DE/SLO:EMSP")
+	var taken atomic.Int32
+	var killed atomic.Bool
 	slow.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/receiver/tariffs") {
-			select { // a receiver far away
-			case <-time.After(20 * time.Millisecond):
+			wait := 20 * time.Millisecond // a receiver far away
+			if taken.Add(1) > 500 && !killed.Load() {
+				wait = time.Minute // it must be behind when the hub is killed
+			}
+			select {
+			case <-time.After(wait):
 			case <-r.Context().Done():
 			}
 		}
@@ -173,6 +179,7 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	killed.Store(true)
 	pushing.Wait()
 	arrived := lastStates{bodies: map[string]string{}}
 	before := maps.Clone(arrived.of(slow))
