@@ -141,17 +141,15 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	h, process := startCrashHub(t, dir)
 	cpo, slow := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("slow", "DE/SLO:EMSP")
 	var taken atomic.Int32
-	var killed atomic.Bool
+	killed := make(chan struct{})
+	release := sync.OnceFunc(func() { close(killed) })
+	t.Cleanup(release)
 	slow.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/receiver/tariffs") {
-			wait := 20 * time.Millisecond // a receiver far away
-			if taken.Add(1) > 500 && !killed.Load() {
-				wait = time.Minute // it must be behind when the hub is killed
+			if taken.Add(1) > 500 {
+				<-killed // it must be behind by then
 			}
-			select {
-			case <-time.After(wait):
-			case <-r.Context().Done():
-			}
+			<-time.After(20 * time.Millisecond) // a receiver far away
 		}
 		return false
 	})
@@ -179,7 +177,7 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	killed.Store(true)
+	release()
 	pushing.Wait()
 	arrived := lastStates{bodies: map[string]string{}}
 	before := maps.Clone(arrived.of(slow))
