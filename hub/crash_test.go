@@ -140,12 +140,16 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	dir := t.TempDir()
 	h, process := startCrashHub(t, dir)
 	cpo, slow := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("slow", "DE/SLO:EMSP")
+	var taken atomic.Int32
+	killed := make(chan struct{})
+	release := sync.OnceFunc(func() { close(killed) })
+	t.Cleanup(release)
 	slow.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/receiver/tariffs") {
-			select { // a receiver far away
-			case <-time.After(20 * time.Millisecond):
-			case <-r.Context().Done():
+			if taken.Add(1) > 500 {
+				<-killed // it must be behind by then
 			}
+			<-time.After(20 * time.Millisecond) // a receiver far away
 		}
 		return false
 	})
@@ -173,6 +177,7 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	release()
 	pushing.Wait()
 	arrived := lastStates{bodies: map[string]string{}}
 	before := maps.Clone(arrived.of(slow))
