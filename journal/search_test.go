@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -432,4 +433,30 @@ func line(t *testing.T, m *routing.Message) []byte {
 		t.Fatal(err)
 	}
 	return lines
+}
+
+// Whether a batch was packed in a hurry or at leisure, it opens to the same; what
+// is damaged is an error.
+func TestCodec_PacksAtLeisureAndInAHurry(t *testing.T) {
+	t.Parallel()
+	m := passed(t, "c", "NLCPA", "DEMSP")
+	for _, size := range []int{1, batchSize - 1, batchSize, batchSize + 7} {
+		c := newCodec(ocpi.PartyKey{})
+		segment := c.seal(batch{messages: slices.Repeat([]routing.Message{m}, size), size: size}, time.Now())
+		if hurried := !bytes.HasPrefix(segment.Body, zstdMagic); hurried != (size >= batchSize) {
+			t.Errorf("%d records: packed in a hurry: %v", size, hurried)
+		}
+		n := 0
+		if err := c.open(segment, func([]byte) bool { n++; return true }); err != nil || n != size {
+			t.Errorf("%d records: %d lines, %v", size, n, err)
+		}
+		segment.Body = segment.Body[:len(segment.Body)/2]
+		if c.open(segment, func([]byte) bool { return true }) == nil {
+			t.Errorf("%d records: half a body opens", size)
+		}
+		segment.Body = nil
+		if c.open(segment, func([]byte) bool { return true }) == nil {
+			t.Errorf("%d records: no body opens", size)
+		}
+	}
 }
