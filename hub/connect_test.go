@@ -39,7 +39,7 @@ func newReceiver(h *hubtest.Hub, name string, roles ...string) *receiver {
 		}
 		w.WriteHeader(r.status)
 		if r.gives != "" {
-			r.TokenB = r.gives
+			r.Change(func() { r.TokenB = r.gives })
 			fmt.Fprintf(w, `{"data":%s,"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`, r.CredentialsBody(nil))
 		}
 		return true
@@ -77,7 +77,7 @@ func TestConnect_PeerPostsBackAndAnswersWithNothing(t *testing.T) {
 	p := newReceiver(h, "cpo", "NL/CPA:CPO")
 	p.status, p.gives = 201, ""
 	p.during = func() {
-		p.TokenB = "posted-back"
+		p.Change(func() { p.TokenB = "posted-back" })
 		wantHTTP(t, "POST with the offered token", p.Credentials("POST", p.offered, nil), 200, 1000)
 	}
 	if status, answer := p.connect(h); status != 200 || answer["status"] != "CONNECTED" {

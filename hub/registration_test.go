@@ -229,7 +229,7 @@ func TestC5_RenewalOverlapsUntilTheNewTokenIsUsed(t *testing.T) {
 		return false
 	})
 	old := p.TokenC
-	p.TokenB = "b-renewed"
+	p.Change(func() { p.TokenB = "b-renewed" })
 	resp := p.Credentials("PUT", old, nil)
 	wantHTTP(t, "PUT credentials", resp, 200, 1000)
 	fresh := resp.Token()
@@ -251,7 +251,7 @@ func TestC5_AFailedRenewalChangesNothing(t *testing.T) {
 	h := hubtest.Start(t)
 	p, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	was := p.TokenB
-	p.TokenB = "b-new"
+	p.Change(func() { p.TokenB = "b-new" })
 	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/ocpi/2.2.1" {
 			w.WriteHeader(500)
@@ -260,7 +260,7 @@ func TestC5_AFailedRenewalChangesNothing(t *testing.T) {
 		return false
 	})
 	wantHTTP(t, "PUT", p.Credentials("PUT", p.TokenC, nil), 200, 3001)
-	p.TokenB = was
+	p.Change(func() { p.TokenB = was })
 	p.Intercepts(nil)
 	wantHTTP(t, "the old token", get(h, t, "/ocpi/versions", p.TokenC), 200, 1000)
 	got := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"})
@@ -340,7 +340,7 @@ func TestQuirk_Version22ExpectsHTTP201(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t)
 	p := h.NewPlatform("cpo", "NL/CPA:CPO")
-	p.Version = "2.2"
+	p.Change(func() { p.Version = "2.2" })
 	got := p.Credentials("POST", p.TokenA, nil)
 	wantHTTP(t, "POST at 2.2", got, 201, 1000)
 	p.TokenC = got.Token()
@@ -348,7 +348,7 @@ func TestQuirk_Version22ExpectsHTTP201(t *testing.T) {
 	wantHTTP(t, "2.2.1 to 2.2", msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"}), 200, 1000)
 	wantHTTP(t, "2.2 to 2.2.1", p.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2/sender/tokens", To: "DE/MSP"}), 200, 1000)
 	// V4: a PUT at another version's URL selects that version.
-	p.Version = "2.2.1"
+	p.Change(func() { p.Version = "2.2.1" })
 	wantHTTP(t, "PUT at 2.2.1", p.Credentials("PUT", p.TokenC, nil), 200, 1000)
 	if _, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil); shown["version"] != "2.2.1" {
 		t.Errorf("version %v", shown["version"])

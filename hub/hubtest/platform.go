@@ -143,6 +143,13 @@ func (p *Platform) version() string {
 	return p.Version
 }
 
+// Change alters TokenB or Version of a platform that the hub may be calling.
+func (p *Platform) Change(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
 // Intercepts sets what may answer a request itself by returning true. It is
 // called for every request, those of the handshake included, by several
 // goroutines. Nil ends it.
@@ -216,16 +223,19 @@ func (p *Platform) serve(w http.ResponseWriter, r *http.Request) {
 	if intercept := p.intercept.Load(); intercept != nil && (*intercept)(w, r) {
 		return
 	}
-	if r.Header.Get("Authorization") != p.authorization(p.TokenB) {
+	p.mu.Lock()
+	token, version := p.TokenB, p.version()
+	p.mu.Unlock()
+	if r.Header.Get("Authorization") != p.authorization(token) {
 		w.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprint(w, `{"status_code":2000,"timestamp":"2026-01-01T00:00:00Z"}`)
 		return
 	}
 	switch r.URL.Path {
 	case "/ocpi/versions":
-		p.data(w, []map[string]string{{"version": p.version(), "url": p.Server.URL + "/ocpi/" + p.version()}})
-	case "/ocpi/" + p.version():
-		p.data(w, map[string]any{"version": p.version(), "endpoints": p.endpoints()})
+		p.data(w, []map[string]string{{"version": version, "url": p.Server.URL + "/ocpi/" + version}})
+	case "/ocpi/" + version:
+		p.data(w, map[string]any{"version": version, "endpoints": p.endpoints()})
 	default:
 		p.functional(w, r)
 	}
