@@ -25,8 +25,15 @@ func (p *push) complete(tail int) []byte {
 		}
 	}
 	if p.depth == objectDepth {
-		fill("country_code", quote(p.Owner.CountryCode()))
-		fill("party_id", quote(p.Owner.PartyID()))
+		own := func(name, part string) {
+			if i := p.find([]byte(name)); i >= 0 && isBlank(p.members[i].value) {
+				s.replace(p.members[i].at, quote(part))
+				return
+			}
+			fill(name, quote(part))
+		}
+		own("country_code", p.Owner.CountryCode())
+		own("party_id", p.Owner.PartyID())
 	}
 	fill("last_updated", p.updated)
 	if p.depth == objectDepth && p.Module == ocpi.ModuleLocations && p.Operator != nil {

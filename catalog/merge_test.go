@@ -74,6 +74,8 @@ func TestF6_Merge(t *testing.T) {
 			want: own + `, "n" : 1.50 ,"last_updated":"2026-01-01 00:00:00"}`, updated: "2026-01-01T00:00:00Z"},
 		{name: "a PUT without required fields is completed", push: to("PUT", "LOC1", `{"id":"LOC1"}`),
 			want: `{"id":"LOC1","country_code":"NL","party_id":"TNM","last_updated":"2026-06-07T12:00:00.000Z"}`, updated: "2026-06-07T12:00:00Z"},
+		{name: "an owner of empty strings is the URL's", push: to("PUT", "LOC1", `{"country_code":"","party_id" : "","id":"LOC1"}`),
+			want: `{"country_code":"NL","party_id" : "TNM","id":"LOC1","last_updated":"2026-06-07T12:00:00.000Z"}`, updated: "2026-06-07T12:00:00Z"},
 		{name: "nulls of required fields are completed", push: to("PUT", "LOC1", `{"id":"LOC1","party_id": null ,"a":null}`),
 			want:    `{"id":"LOC1","party_id": "TNM" ,"a":null,"country_code":"NL","last_updated":"2026-06-07T12:00:00.000Z"}`,
 			updated: "2026-06-07T12:00:00Z"},

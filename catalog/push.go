@@ -173,6 +173,9 @@ func (p *push) value(name string) (value []byte, present bool) {
 
 func isNull(value []byte) bool { return len(value) > 0 && value[0] == 'n' }
 
+// isBlank tells an empty string: some peers write their owner so.
+func isBlank(value []byte) bool { return string(value) == `""` }
+
 // checkBody compares the body with the URL: 2.2.1 mod_locations and
 // mod_tariffs, PUT parameters, "SHALL be the same value" (E2). A PATCH may leave
 // the fields out, since it names only what changes. A PUT has the object's own id;
@@ -216,8 +219,8 @@ func (p *push) checkBody() *ocpi.Error {
 
 func (p *push) checkSame(field, want string) *ocpi.Error {
 	value, present := p.value(field)
-	if !present || value == nil && p.Method == http.MethodPut {
-		return nil
+	if !present || p.Method == http.MethodPut && (value == nil || isBlank(value) && field != p.shape().id) {
+		return nil // a PUT's owner is completed
 	}
 	got, ok := idText(value)
 	if !ok {
