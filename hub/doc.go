@@ -14,7 +14,7 @@
 // database or from Redis. Below gin stands fasthttp's server (gateway.Server).
 //
 // Broadcast. The same entry; the receiver is the hub, or nobody (routing.Decide
-// says PlanBroadcast). Router.broadcast gives the push to catalog.Apply, which
+// says PlanBroadcast). Router.broadcast gives the push to Catalog.Apply, which
 // checks it, merges it into the stored object and returns when the record has
 // it; in the same order it is appended to routing.BroadcastLog. Then the
 // requester is answered, whatever the receivers do. Fanout takes the broadcast
@@ -26,7 +26,7 @@
 // newer is sent again after a crash.
 //
 // GET All. A list that is asked of the hub (PlanCatalog) comes from
-// catalog.Page: Locations and Tariffs in the order in which they first arrived,
+// Catalog.AppendPage: Locations and Tariffs in the order in which they first arrived,
 // from memory, behind a cursor. CDRs, Sessions and Tokens, which the hub does
 // not keep, are gathered live from the parties that have them
 // (routing/gather.go).
