@@ -207,9 +207,20 @@ func (p *Platform) Await(what string, enough func() bool) {
 		select {
 		case <-arrived:
 		case <-deadline:
-			p.t.Fatalf("waited in vain for %s; received %v, told %v", what, p.Received(), p.Told())
+			p.t.Fatalf("waited in vain for %s; received %s; told %s", what, lastOf(p.Received()), lastOf(p.Told()))
 		}
 	}
+}
+
+// lastOf shows how many requests there were, and the newest: all of them would
+// bury what the test has to say.
+func lastOf(all []Received) string {
+	const most = 5
+	text := fmt.Sprintf("%d requests", len(all))
+	for _, r := range all[max(0, len(all)-most):] {
+		text += fmt.Sprintf("\n  %s %s %.200s", r.Method, r.URI, r.Body)
+	}
+	return text
 }
 
 // AwaitReceived waits for n requests of functional modules and returns all.
