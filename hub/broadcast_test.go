@@ -237,3 +237,40 @@ func TestS1_BrokenUTF8IsInvalidJSON(t *testing.T) {
 		t.Errorf("they were sent %v", got)
 	}
 }
+
+// A receiver that is in the middle of an answer when the hub is told to stop
+// gets everything that was accepted before.
+func TestStop_WhatWasAcceptedIsSentBeforeTheHubEnds(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	held, release := make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	msp.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/receiver/locations") {
+			first.Do(func() { close(held) })
+			<-release
+		}
+		return false
+	})
+	const pushes = 40 // more than are in flight at a time
+	for i := range pushes {
+		id := fmt.Sprintf("LOC%d", i)
+		broadcast(t, cpo, "PUT", "locations/NL/CPA/"+id, location(id, newYear, ""))
+	}
+	<-held
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); h.Stop() }()
+	for { // until both listeners are closed: broadcasts are all that is left
+		resp, err := http.Get(h.AdminURL + "/healthz")
+		if err != nil {
+			break
+		}
+		resp.Body.Close()
+	}
+	close(release)
+	<-stopped
+	if got := len(msp.Received()); got != pushes {
+		t.Errorf("%d of %d accepted pushes arrived", got, pushes)
+	}
+}
