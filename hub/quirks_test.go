@@ -59,8 +59,13 @@ func TestQuirk_TheOtherTokenFormIsTriedOnceAfterA401(t *testing.T) {
 	// It reads everything with either form, but commands with the plain one only.
 	var asked atomic.Int32
 	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/receiver/hubclientinfo") {
+			// They come when they come. Refused, one would teach the other form.
+			fmt.Fprint(w, `{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}`)
+			return true
+		}
 		if !strings.Contains(r.URL.Path, "/commands") {
-			return false // ClientInfos come when they come
+			return false
 		}
 		asked.Add(1)
 		if r.Header.Get("Authorization") != "Token "+p.TokenB {
