@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -172,6 +173,19 @@ func (c *Catalog) Document(k Key) ([]byte, bool) {
 		return nil, false
 	}
 	return unpackBlob(nil, dicts, e.blob), true
+}
+
+// Stored is a copy of an object's bytes and the revision that last wrote it;
+// false when there is none.
+func (c *Catalog) Stored(k Key) (document []byte, revision int64, ok bool) {
+	panic("not built")
+}
+
+// CatchUp returns when the catalog has everything up to the revision or, if the
+// record has none so high, everything that the record has. The error is the
+// record's, or the context's.
+func (c *Catalog) CatchUp(ctx context.Context, revision int64) error {
+	panic("not built")
 }
 
 // Count is what the catalog holds of one owner.

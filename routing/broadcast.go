@@ -75,12 +75,11 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 		w.Operator = operator(caller, w.Owner)
 	}
 	b.Owner, b.Object = w.Owner, objectName(b.Module, w.Owner, w.ID)
-	var kept func(context.Context) error
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
 			b.Revision = applied.Revision
-			kept = r.cfg.Broadcasts.Append(b)
+			r.cfg.Broadcasts.Append(b, nil)
 		}
 	}
 	applied, err := r.cfg.Catalog.Apply(ctx, w)
@@ -95,23 +94,16 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 		}
 		count.sent.Inc()
 	}
-	return saidSent, wait(ctx, kept)
+	return saidSent, nil
 }
 
 // passOn validates and sends a Token, of which the hub keeps no copy.
-func (r *Router) passOn(ctx context.Context, b *Broadcast) (string, error) {
+func (r *Router) passOn(_ context.Context, b *Broadcast) (string, error) {
 	if refusal := b.readToken(); refusal != nil {
 		return "", refusal
 	}
-	return saidSent, wait(ctx, r.cfg.Broadcasts.Append(b))
-}
-
-// wait waits until the log has a broadcast safely.
-func wait(ctx context.Context, kept func(context.Context) error) error {
-	if kept == nil {
-		return nil
-	}
-	return kept(ctx)
+	r.cfg.Broadcasts.Append(b, nil)
+	return saidSent, nil
 }
 
 // objectName is Broadcast.Object. Ids are CiStrings (F3).

@@ -2,7 +2,6 @@ package routing
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -12,23 +11,20 @@ import (
 	"busbar/parties"
 )
 
-// straight is a log that hands broadcasts to a Fanout as they come. It is not
-// safe in the record before kept says so.
+// straight is a log that hands broadcasts to a Fanout as they come.
 type straight struct {
 	fanout *Fanout
-	kept   func(context.Context) error
 	last   *Broadcast
 }
 
-func (l *straight) Append(b *Broadcast) func(context.Context) error {
+func (l *straight) Append(b *Broadcast, _ func()) {
 	l.last = b
 	if l.fanout != nil {
-		l.fanout.Deliver(b, func() {})
+		l.fanout.Deliver(Handed{Broadcast: b, Done: func() {}})
 	}
-	return l.kept
 }
 
-func (*straight) Run(context.Context, func(*Broadcast, func())) {}
+func (*straight) Run(context.Context, func(Handed)) {}
 
 func tokenRouter(log BroadcastLog) *Router {
 	return NewRouter(RouterConfig{
@@ -90,22 +86,6 @@ func TestS5_AnsweredAtOnce(t *testing.T) {
 	receive(t, hanging.got)
 	if reply.Status != ocpi.Success || s.fanout.Queued() != 1 {
 		t.Errorf("answered %d with %d legs under way", reply.Status, s.fanout.Queued())
-	}
-}
-
-func TestS5_TheLogMustHaveItFirst(t *testing.T) {
-	t.Parallel()
-	log := &straight{kept: func(context.Context) error { return errors.New("secret words of the log") }}
-	req := tokenPush(t, "PUT /NL/TNM/T1", `{"uid":"T1"}`)
-	m := message(req, PlanBroadcast, time.Now())
-	reply := tokenRouter(log).broadcast(t.Context(), emsp, req, &m)
-	if reply.Status != ocpi.HubError || m.Outcome != OutcomeRefused || strings.Contains(string(reply.Body), "secret") {
-		t.Errorf("answered %s, outcome %s", reply.Body, m.Outcome)
-	}
-	m = message(req, PlanBroadcast, time.Now())
-	tokenRouter(log).broadcast(ended(t), emsp, req, &m)
-	if m.Outcome != OutcomeCancelled {
-		t.Errorf("outcome %s of a requester that left", m.Outcome)
 	}
 }
 

@@ -28,24 +28,80 @@ type Broadcast struct {
 	Path, Query string
 	Body        []byte
 
-	// Revision is the catalog's that has the push; 0 for what is not kept.
-	Revision int64
+	// Revision is the catalog's that has the push; 0 for what is not kept. That has
+	// a Parcel instead, its number in the outbox.
+	Revision, Parcel int64
 	// Present tells that Method and Body are not a sender's: they are made of what
 	// the catalog has when the broadcast is delivered. So it is never older than
 	// what was delivered before.
 	Present bool
 }
 
-// BroadcastLog carries accepted broadcasts from whoever accepted them to
-// whoever fans them out. Delivery is at least once.
+// BroadcastLog carries accepted broadcasts from whoever accepted them to the
+// replica that fans them out. Delivery is at least once.
 type BroadcastLog interface {
-	// Append takes a broadcast on. Broadcasts of one object come out in the
-	// order in which Append was called. It does not block; kept waits until the
-	// log has the broadcast safely, and is nil when it has it already.
-	Append(b *Broadcast) (kept func(context.Context) error)
+	// Append takes a broadcast on, without blocking: a log that cannot be reached
+	// is given it later. Broadcasts of one object come out in the order in which
+	// Append was called; what comes out of it otherwise, since several replicas
+	// append, is handed over as Again. ended, which may be nil, is called once, when
+	// every leg has ended, on whichever replica.
+	Append(b *Broadcast, ended func())
 	// Run hands broadcasts to deliver, those of one object in order, until ctx
-	// ends; then it hands out what was appended before, waits until all are done,
-	// and returns. deliver must not block; it calls done when every leg has
-	// ended.
-	Run(ctx context.Context, deliver func(b *Broadcast, done func()))
+	// ends; then it hands out what no other replica will, waits until all that it
+	// handed out is done, and returns. deliver may block for a broadcast that comes
+	// Again.
+	Run(ctx context.Context, deliver func(Handed))
+}
+
+// Handed is a broadcast that a log hands to this replica.
+type Handed struct {
+	*Broadcast
+	// Again tells that the broadcast may have been delivered before, or that a
+	// newer one of its object may have been. Then nothing may be sent that is older
+	// than what was: see Newest.
+	Again bool
+	// Newest is, with Again, the highest Revision that may have been delivered
+	// before this one.
+	Newest int64
+	// Held tells whether this replica may still send it: another one may have
+	// taken over meanwhile. Nil: it always may.
+	Held func() bool
+	// Done is to be called once, when every leg has ended; not when Held said no.
+	Done func()
+}
+
+// ReplicaID tells the processes of one hub apart; each start has its own.
+type ReplicaID string
+
+// Fleet is what a replica knows of the others.
+type Fleet interface {
+	// Gone are those of the replicas that gave no sign of life for so long that
+	// they are dead or have lost their work. Nobody is, while that cannot be told.
+	Gone(ids []ReplicaID) []ReplicaID
+	// Mine tells whether this replica is the one to do what one is enough for,
+	// like asking a platform whether it is alive. For a moment, while replicas come
+	// and go, it may be more than one, or none.
+	Mine(key string) bool
+}
+
+// OutboxStore is the record of broadcasts that were accepted and have not ended.
+// Of what the catalog keeps, catalog.Store.Commit has noted the revision, together
+// with the replica that made it.
+type OutboxStore interface {
+	// Save keeps broadcasts that the catalog does not keep, sealed, all or none,
+	// and gives each its Parcel, rising.
+	Save(ctx context.Context, replica ReplicaID, broadcasts []*Broadcast) error
+	// Ended notes that the broadcasts of revisions and parcels have ended. Their
+	// bodies are forgotten at once.
+	Ended(ctx context.Context, revisions, parcels []int64) error
+	// Replicas are those that have something open.
+	Replicas(ctx context.Context) ([]ReplicaID, error)
+	// Adopt makes what a replica has open another's, and tells what that is, in
+	// order. Of two that adopt the same at once, one gets it. A parcel that cannot
+	// be opened, or that a later PUT of its object has made pointless, is ended.
+	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
+	// Outdated tells that a later PUT of the parcel's object was accepted.
+	Outdated(ctx context.Context, b *Broadcast) (bool, error)
+	// Forget drops what is left of parcels that ended before the time.
+	Forget(ctx context.Context, before time.Time) (int64, error)
 }

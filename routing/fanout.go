@@ -88,10 +88,11 @@ func (f *Fanout) receivers(b *Broadcast) []Leg {
 	return Receivers(view, b.From, b.Platform, b.Module, nil)
 }
 
-// Deliver queues a broadcast's legs and returns; done is called once, when all
+// Deliver queues a broadcast's legs and returns; its Done is called once, when all
 // of them have ended, which may be before Deliver returns. Broadcasts of one
 // object reach a party in the order of the calls.
-func (f *Fanout) Deliver(b *Broadcast, done func()) {
+func (f *Fanout) Deliver(h Handed) {
+	b, done := h.Broadcast, h.Done
 	if b.Present {
 		b = f.present(b)
 	}

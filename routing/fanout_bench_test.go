@@ -93,11 +93,11 @@ func benchmarkFanout(b *testing.B, receivers, width int) {
 	deliver := func(i int) {
 		under <- struct{}{}
 		object := fmt.Sprintf("LOC%d", i)
-		f.Deliver(&Broadcast{
+		f.Deliver(Handed{Broadcast: &Broadcast{
 			Object: "locations/NLCPA/" + object, Owner: ocpi.PartyKey{'N', 'L', 'C', 'P', 'A'}, Platform: "cpo", Accepted: time.Now(),
 			CorrelationID: "b7c0e4a1-2d55-4c7a-8a86-0f9e6d1c2b3a", Method: "PATCH", Version: ocpi.V221,
 			Module: ocpi.ModuleLocations, Path: "/NL/CPA/" + object + "/3256", Body: []byte(benchBody),
-		}, func() { <-under })
+		}, Done: func() { <-under }})
 	}
 	settle := func() {
 		for range width {

@@ -143,12 +143,12 @@ func TestEveryBroadcastEndsOnce(t *testing.T) {
 			for i := range each {
 				b := patch([]string{"L0", "L1", "L2"}[rand.IntN(3)], []string{"1", "2"}[rand.IntN(2)], `{"status":"CHARGING"}`)
 				var once atomic.Bool
-				s.fanout.Deliver(b, func() {
+				s.fanout.Deliver(Handed{Broadcast: b, Done: func() {
 					if once.Swap(true) {
 						t.Error("ended twice")
 					}
 					ends.Add(1)
-				})
+				}})
 				if i%10 == 0 {
 					s.fanout.PushClientInfo(s.legs[rand.IntN(len(s.legs))].Receiver, ocpi.ClientInfo{
 						CountryCode: "NL", PartyID: "CPA", Role: []ocpi.Role{ocpi.RoleCPO, ocpi.RoleEMSP}[rand.IntN(2)],

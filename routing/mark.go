@@ -55,9 +55,9 @@ type markedLog struct {
 	marks *Marks
 }
 
-func (l markedLog) Append(b *Broadcast) (kept func(context.Context) error) {
+func (l markedLog) Append(b *Broadcast, ended func()) {
 	l.marks.begin(b.Revision)
-	return l.BroadcastLog.Append(b)
+	l.BroadcastLog.Append(b, ended)
 }
 
 // Settled notes that all broadcasts up to the revision have begun. It is for

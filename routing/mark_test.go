@@ -145,12 +145,11 @@ func rowOf(t *testing.T, words string) catalog.Row {
 // appended is a log that only remembers.
 type appended struct{ broadcasts []*Broadcast }
 
-func (a *appended) Append(b *Broadcast) func(context.Context) error {
+func (a *appended) Append(b *Broadcast, _ func()) {
 	a.broadcasts = append(a.broadcasts, b)
-	return nil
 }
 
-func (*appended) Run(context.Context, func(*Broadcast, func())) {}
+func (*appended) Run(context.Context, func(Handed)) {}
 
 func newMarks(t *testing.T, record *markRecord) *Marks {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -31,8 +30,6 @@ type recordingStore struct {
 	broadcasts []*Broadcast
 	// refuse may answer for a write.
 	refuse func(catalog.Write) error
-	// kept answers for the log.
-	kept func(context.Context) error
 	// counted is when it was asked for counts.
 	counted  []time.Time
 	unloaded bool
@@ -100,13 +97,12 @@ func lastUpdated(object string) time.Time {
 }
 
 // Append implements BroadcastLog.
-func (s *recordingStore) Append(b *Broadcast) func(context.Context) error {
+func (s *recordingStore) Append(b *Broadcast, _ func()) {
 	s.broadcasts = append(s.broadcasts, b) // under the lock of apply
 	s.appended <- struct{}{}
-	return s.kept
 }
 
-func (s *recordingStore) Run(context.Context, func(*Broadcast, func())) {}
+func (s *recordingStore) Run(context.Context, func(Handed)) {}
 
 // newPuller makes a Puller of the hub's directory on the recordingStore. What it logs
 // goes to the buffer.
@@ -299,9 +295,6 @@ func TestAPullFails(t *testing.T) {
 		{"the catalog", serves("NLCPA", object("NLCPA", "L1", "")), func(s *recordingStore) {
 			s.refuse = func(catalog.Write) error { return ocpi.Errorf(ocpi.HubError, "no record") }
 		}, "no record"},
-		{"the log of broadcasts", serves("NLCPA", object("NLCPA", "L1", "")), func(s *recordingStore) {
-			s.kept = func(context.Context) error { return errors.New("no log") }
-		}, "no log"},
 		{"a list without an end", &lister{party: "NLCPA", objects: 9, link: func(string) string { return "?limit=100" }}, nil, "the same page"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -211,14 +211,13 @@ func (run *pulling) skip(call *listCall, err error) {
 // to all, since a receiver that missed it does not ask. The error is the
 // catalog's, not the object's.
 func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) error {
-	var kept func(context.Context) error
 	w := catalog.Write{
 		Method: "PUT", Module: call.module, Owner: call.party, ID: o.id, Body: o.body, Received: run.now,
 		IfNotOlder: true, // a push may have come in while the list was on its way
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
-				kept = run.p.cfg.Broadcasts.Append(run.broadcast(call, o, a.Revision))
+				run.p.cfg.Broadcasts.Append(run.broadcast(call, o, a.Revision), nil)
 			}
 		},
 	}
@@ -233,10 +232,7 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 		run.skip(call, fmt.Errorf("%s: %w", o.id, err))
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return wait(ctx, kept)
+	return err
 }
 
 func (run *pulling) count(change func(*pullCount)) {

@@ -155,7 +155,7 @@ func (m *Marks) replayFrom(ctx context.Context, at int64, log BroadcastLog) (obj
 			if row.Revision > m.upTo || !catalog.Keeps(row.Key.Module) {
 				continue
 			}
-			log.Append(m.again(row))
+			log.Append(m.again(row), nil)
 			objects++
 		}
 		if next <= at {

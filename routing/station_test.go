@@ -245,7 +245,7 @@ func patch(location, evse, body string) *Broadcast {
 // deliver delivers, and returns what tells that all legs ended.
 func (s *stage) deliver(b *Broadcast) (done chan struct{}) {
 	done = make(chan struct{})
-	s.fanout.Deliver(b, func() { close(done) })
+	s.fanout.Deliver(Handed{Broadcast: b, Done: func() { close(done) }})
 	return done
 }
 

@@ -12,7 +12,7 @@ import (
 // none runs waits for the next one; it is lost when the process ends.
 type localLog struct {
 	mu      sync.Mutex
-	waiting []*routing.Broadcast // guarded by mu
+	waiting []routing.Handed // guarded by mu
 	// wake holds a value while waiting may not be empty.
 	wake chan struct{}
 	// delivering is held from the taking of broadcasts until they are handed
@@ -25,19 +25,18 @@ var _ routing.BroadcastLog = (*localLog)(nil)
 func newLocalLog() *localLog { return &localLog{wake: make(chan struct{}, 1)} }
 
 // Append has the broadcast at once.
-func (l *localLog) Append(b *routing.Broadcast) (kept func(context.Context) error) {
+func (l *localLog) Append(b *routing.Broadcast, ended func()) {
 	l.mu.Lock()
-	l.waiting = append(l.waiting, b)
+	l.waiting = append(l.waiting, routing.Handed{Broadcast: b, Done: ended})
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
 	default: // it has not yet seen the last wake
 	}
-	return nil
 }
 
 // Run implements routing.BroadcastLog.
-func (l *localLog) Run(ctx context.Context, deliver func(b *routing.Broadcast, done func())) {
+func (l *localLog) Run(ctx context.Context, deliver func(routing.Handed)) {
 	var underWay sync.WaitGroup
 	defer underWay.Wait()
 	for {
@@ -52,17 +51,23 @@ func (l *localLog) Run(ctx context.Context, deliver func(b *routing.Broadcast, d
 	}
 }
 
-func (l *localLog) handOut(underWay *sync.WaitGroup, deliver func(b *routing.Broadcast, done func())) {
+func (l *localLog) handOut(underWay *sync.WaitGroup, deliver func(routing.Handed)) {
 	l.delivering.Lock()
 	defer l.delivering.Unlock()
-	done := underWay.Done
-	for _, b := range l.take() {
+	for _, h := range l.take() {
 		underWay.Add(1)
-		deliver(b, done)
+		ended := h.Done
+		h.Done = func() {
+			if ended != nil {
+				ended()
+			}
+			underWay.Done()
+		}
+		deliver(h)
 	}
 }
 
-func (l *localLog) take() []*routing.Broadcast {
+func (l *localLog) take() []routing.Handed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	taken := l.waiting

@@ -46,11 +46,15 @@ type Stores struct {
 	Callbacks routing.CallbackStore
 	Catalog   catalog.Store
 	Marks     routing.MarkStore
+	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
 	Cache     parties.Cache
-	// Broadcasts carries accepted broadcasts to whoever fans them out, within
-	// the process.
+	// Replica is this process among the replicas of the hub, Fleet what it knows
+	// of the others.
+	Replica routing.ReplicaID
+	Fleet   routing.Fleet
+	// Broadcasts carries accepted broadcasts to whoever fans them out.
 	Broadcasts routing.BroadcastLog
 	// Cursors seals what a cursor holds, as text that may stand in a URL.
 	Cursors routing.Sealer

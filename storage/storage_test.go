@@ -102,7 +102,7 @@ func wantEveryStore(t *testing.T, stores *storage.Stores) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	stores.Broadcasts.Run(ended, func(b *routing.Broadcast, done func()) { t.Errorf("Broadcasts: %+v", b); done() })
+	stores.Broadcasts.Run(ended, func(b routing.Handed) { t.Errorf("Broadcasts: %+v", b); b.Done() })
 	sealed, err := stores.Cursors.Seal("text", "list")
 	if err != nil {
 		t.Errorf("Cursors: %v", err)

@@ -45,13 +45,13 @@ type taker struct {
 
 func newTaker(want int) *taker { return &taker{want: want, enough: make(chan struct{})} }
 
-func (r *taker) take(b *routing.Broadcast, done func()) {
+func (r *taker) take(b routing.Handed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.taken = append(r.taken, b.CorrelationID); len(r.taken) == r.want {
 		close(r.enough)
 	}
-	done()
+	b.Done()
 }
 
 // runUntil runs the log until as many are taken as the taker wants.
@@ -69,11 +69,8 @@ func (r *taker) runUntil(t *testing.T, log routing.BroadcastLog) {
 }
 
 func appendTo(t *testing.T, log routing.BroadcastLog, object string, n int) {
-	if kept := log.Append(Broadcast(object, n)); kept != nil {
-		if err := kept(t.Context()); err != nil {
-			t.Errorf("Append: %v", err)
-		}
-	}
+	t.Helper()
+	log.Append(Broadcast(object, n), nil)
 }
 
 func broadcastsBefore(t *testing.T, log routing.BroadcastLog) {
@@ -131,7 +128,7 @@ func broadcastsDone(t *testing.T, log routing.BroadcastLog) {
 	dones, ended := make(chan func(), 2), make(chan struct{})
 	go func() {
 		defer close(ended)
-		log.Run(ctx, func(_ *routing.Broadcast, done func()) { dones <- done })
+		log.Run(ctx, func(b routing.Handed) { dones <- b.Done })
 	}()
 	first, second := <-dones, <-dones
 	cancel()
@@ -162,11 +159,11 @@ func broadcastsAppend(t *testing.T, log routing.BroadcastLog) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		log.Run(ctx, func(b *routing.Broadcast, done func()) {
+		log.Run(ctx, func(b routing.Handed) {
 			if b.Object == "a" {
 				appendTo(t, log, "b", 0)
 			}
-			r.take(b, done)
+			r.take(b)
 		})
 	}()
 	appendTo(t, log, "a", 0)
