@@ -21,6 +21,10 @@ const CallbackURL = "callback-url"
 // next; its owner is the context in which the cursor was made.
 const Cursor = "cursor"
 
+// Erasure is the purpose of a note that what is known of a token was erased; it
+// has no owner.
+const Erasure = "erasure"
+
 // ErrUnknownKey says that a value was sealed by a key which is not among the
 // secrets.
 var ErrUnknownKey = errors.New("sealed by a key that is not in BUSBAR_SECRET_KEY; add the old secret to the end of the list")
