@@ -133,6 +133,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 		catalogConfig.Settled = h.marks.Settled
 	}
 	broadcasts := h.marks.Log(h.stores.Broadcasts)
+	journals = []routing.Journal{routing.NewDiscreet(h.stores.Names.Token, journals...)}
 	h.catalog = catalog.New(catalogConfig)
 	h.index = routing.NewIndex(routing.IndexConfig{Store: h.stores.Lessons, Catalog: h.catalog, Logger: h.logger})
 	h.fanout = routing.NewFanout(routing.FanoutConfig{
@@ -155,7 +156,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
-		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard,
+		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard, TokenName: h.stores.Names.Token,
 	})
 	tls, err := tlsConfig(cfg)
 	if err != nil {
@@ -169,6 +170,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.freshAdminToken = fresh
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
+		Index: h.index, Names: h.stores.Names, Alone: h.stores.Embedded,
 		Fanout: h.fanout, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
 	})
 

@@ -41,8 +41,13 @@ type Config struct {
 	Catalog   *catalog.Catalog
 	Journal   *journal.Recorder
 	Fanout    *routing.Fanout
-	Metrics   prometheus.Gatherer
-	Logger    *slog.Logger
+	// Index and Journal are what an erasure erases from, Names what the journal
+	// calls tokens by. Alone tells that there are no other replicas to wait for.
+	Index   *routing.Index
+	Names   TokenNames
+	Alone   bool
+	Metrics prometheus.Gatherer
+	Logger  *slog.Logger
 	// AdminToken is the SHA-256 of the bearer token.
 	AdminToken [sha256.Size]byte
 	// Ready tells why the hub cannot serve; nil when it can.
@@ -85,6 +90,7 @@ func New(cfg Config) *Server {
 	api.GET("/messages/stream", s.streamMessages)
 	api.GET("/messages/:correlation_id", s.showMessage)
 	api.POST("/explain", s.explain)
+	api.POST("/erase", s.eraseToken)
 	api.GET("/agreements", s.listAgreements)
 	api.PUT("/agreements", s.putAgreement)
 	api.DELETE("/agreements", s.deleteAgreement)

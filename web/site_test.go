@@ -49,6 +49,7 @@ type site struct {
 	directory *parties.Directory
 	registrar *parties.Registrar
 	journal   *journal.Recorder
+	index     *routing.Index
 	logs      *buffer
 
 	mu      sync.Mutex
@@ -94,11 +95,13 @@ func newSite(t *testing.T) *site {
 		Logger: logger, Metrics: registry,
 	})
 	s.journal = journal.New(journal.Config{Store: s.stores.Journal, Logger: logger, Hub: hub})
+	s.index = routing.NewIndex(routing.IndexConfig{Store: s.stores.Lessons, Logger: logger})
 	s.runJournal()
 	s.server = web.New(web.Config{
 		Directory: s.directory, Registrar: s.registrar, Metrics: registry, Logger: logger, Journal: s.journal,
-		Router:     routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
-		Catalog:    catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
+		Router:  routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
+		Catalog: catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
+		Index:   s.index, Names: s.stores.Names, Alone: true,
 		Fanout:     routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
 		AdminToken: sha256.Sum256([]byte(adminToken)), Ready: s.readiness,
 	})
