@@ -204,6 +204,9 @@ func readFields(body []byte) (map[string]string, *ocpi.Error) {
 			return nil, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s: stands twice in the Token", name)
 		}
 		start, end := w.Value()
+		if !w.Good() {
+			break // what was read of the value may be half a string
+		}
 		switch value := body[start:end]; {
 		case len(value) > 0 && value[0] == '"':
 			fields[name] = string(ocpi.Unquote(value))
