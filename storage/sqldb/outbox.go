@@ -37,8 +37,8 @@ func (db *DB) Outbox(sealer *seal.Sealer, replica routing.ReplicaID) *Outbox {
 func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID) error {
 	// The text is prepared once for each connection to Postgres. A conflict is with
 	// what was left by a record that was restored in part.
-	return tx.Exec("INSERT INTO outbox_commits (revision, replica) VALUES (?, ?) "+
-		"ON CONFLICT (revision) DO UPDATE SET replica = excluded.replica", revision, string(replica)).Error
+	return tx.Exec("INSERT INTO outbox_commits (replica, revision) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		string(replica), revision).Error
 }
 
 // Save implements routing.OutboxStore.
@@ -94,9 +94,9 @@ func (s *Outbox) saved(ctx context.Context, rows []parcelRow) bool {
 // may leave some of them noted; they may be given again.
 func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
 	for part := range slices.Chunk(rising(revisions), batch) {
-		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE revision IN "+
-			"(SELECT revision FROM outbox_commits WHERE revision IN ? AND replica = ? ORDER BY revision"+s.lock()+")",
-			part, string(s.replica)).Error
+		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision IN "+
+			"(SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"+s.lock()+")",
+			string(s.replica), string(s.replica), part).Error
 		if err != nil {
 			return fault("note that broadcasts have ended", err)
 		}

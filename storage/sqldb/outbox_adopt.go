@@ -39,9 +39,9 @@ func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisio
 }
 
 func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisions []int64, err error) {
-	err = tx.Raw("UPDATE outbox_commits SET replica = ? WHERE revision IN "+
+	err = tx.Raw("UPDATE outbox_commits SET replica = ? WHERE replica = ? AND revision IN "+
 		"(SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision"+s.lock()+") RETURNING revision",
-		string(to), string(from)).Scan(&revisions).Error
+		string(to), string(from), string(from)).Scan(&revisions).Error
 	slices.Sort(revisions)
 	return revisions, err
 }

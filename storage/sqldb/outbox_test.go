@@ -177,9 +177,8 @@ func TestTheMarkOfAPreviousBinaryBecomesTheOutbox(t *testing.T) {
 	})
 }
 
-// The connection breaks while what was saved is being answered: either it is
-// there and said so, or neither.
-func TestASaveIsTrueToItsAnswer(t *testing.T) {
+// What could not be saved has no number, is not there, and may be saved again.
+func TestParcelsAreNotSavedWithoutAServer(t *testing.T) {
 	t.Parallel()
 	line, through := storagetest.NewLine(t, storagetest.Postgres(t))
 	db, err := sqldb.OpenPostgres(t.Context(), through, 10*time.Second)

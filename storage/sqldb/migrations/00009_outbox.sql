@@ -2,17 +2,18 @@
 
 -- Which replica made a revision of the catalog whose broadcasts have not ended.
 -- The row is written in the revision's own transaction. A previous binary writes
--- none: what it has under way it knows by the mark.
+-- none: what it has under way it knows by the mark. One index answers all that is
+-- asked; a second would be felt by every commit.
 CREATE TABLE outbox_commits (
-    revision BIGINT PRIMARY KEY,
-    replica  TEXT   NOT NULL
+    replica  TEXT   NOT NULL,
+    revision BIGINT NOT NULL,
+    PRIMARY KEY (replica, revision)
 );
-CREATE INDEX outbox_commits_by_replica ON outbox_commits (replica, revision);
 
 -- What the mark says that a previous binary, which was killed, had under way; no
 -- replica has an empty name, so this one is dead.
-INSERT INTO outbox_commits (revision, replica)
-    SELECT DISTINCT catalog.revision, '' FROM catalog, catalog_clock WHERE catalog.revision > catalog_clock.mark;
+INSERT INTO outbox_commits (replica, revision)
+    SELECT DISTINCT '', catalog.revision FROM catalog, catalog_clock WHERE catalog.revision > catalog_clock.mark;
 
 -- One row. Its number is raised first in every transaction that adds parcels,
 -- which holds back all others until the commit: numbers become visible in order.
