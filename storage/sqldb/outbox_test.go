@@ -214,3 +214,43 @@ func wantAdoption(t *testing.T, r storagetest.OutboxReplica, from routing.Replic
 		t.Errorf("%s adopts from %s (-want +got):\n%s", r.ID, from, d)
 	}
 }
+
+// The record has what was committed although the answer was lost: then that is
+// the truth, also for whoever asked. A replica that did not know would keep it
+// open as long as it lives.
+func TestACommitOfTheOutboxIsLookedUpWhenItsAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	lose, through := storagetest.ForgetfulLine(t, storagetest.Postgres(t))
+	db, err := sqldb.OpenPostgres(t.Context(), through, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const theCommit = "commit\x00" // as it stands in a Query message
+	a, b := outboxOf(db, "a", sealer(t, 0)), outboxOf(db, "b", sealer(t, 0))
+	first, second := storagetest.Parcel("PUT", "one"), storagetest.Parcel("PUT", "two")
+	lose(theCommit)
+	saveParcels(t, a, first, second)
+	lose(theCommit)
+	wantAdoption(t, b, "a", first, second)
+	wantAdoption(t, a, "b", first, second)
+	if _, err := a.Catalog.Commit(t.Context(), 0, func([]catalog.Row, int64, int64) []catalog.Row {
+		return []catalog.Row{storagetest.Location("loc", 1, 1)}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Outbox.Ended(t.Context(), nil, []int64{first.Parcel, second.Parcel}); err != nil {
+		t.Fatal(err)
+	}
+	lose(theCommit)
+	revisions, _, err := b.Outbox.Adopt(t.Context(), "a", "b")
+	if err != nil || !cmp.Equal(revisions, []int64{1}) {
+		t.Errorf("Adopt = %v, %v", revisions, err)
+	}
+	lose("INSERT") // before the commit: nothing is there
+	third := storagetest.Parcel("PUT", "three")
+	if err := a.Outbox.Save(t.Context(), "a", []*routing.Broadcast{third}); err == nil || third.Parcel != 0 {
+		t.Errorf("Save of what the record gave up: %v, number %d", err, third.Parcel)
+	}
+	wantAdoption(t, b, "a")
+}
