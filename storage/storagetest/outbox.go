@@ -198,7 +198,7 @@ func adoptedIsOwn(t *testing.T, a, b OutboxReplica) {
 }
 
 func muchIsAdopted(t *testing.T, a, b OutboxReplica) {
-	const many = 2100 // more than one statement takes
+	const many = 1100 // more than one statement takes
 	parcels, numbers, revisions := make([]*routing.Broadcast, many), make([]int64, many), make([]int64, many)
 	for i := range many {
 		parcels[i], revisions[i] = Parcel("PUT", fmt.Sprint(i)), int64(i+1)
