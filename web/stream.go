@@ -14,6 +14,8 @@ import (
 const (
 	// heartbeatEvery keeps proxies from closing a stream on which nothing happens.
 	heartbeatEvery = 15 * time.Second
+	// recheckEvery is how soon a stream ends after its token.
+	recheckEvery = time.Second
 	// streamWrite bounds one write: a listener that does not read is let go.
 	streamWrite = 30 * time.Second
 )
@@ -40,14 +42,19 @@ func (s *Server) streamMessages(c *gin.Context) {
 	c.Status(http.StatusOK)
 	listener := s.cfg.Journal.Subscribe(c.Request.Context(), filter, recent)
 	out.text(": listening\n\n")
-	heartbeat := time.NewTicker(heartbeatEvery)
+	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(recheckEvery)
 	defer heartbeat.Stop()
+	defer recheck.Stop()
 	for out.flush() {
 		select {
 		case <-c.Request.Context().Done():
 			return
 		case <-s.streamsEnd:
 			return
+		case <-recheck.C:
+			if !s.isStillAdmitted(c) {
+				return
+			}
 		case <-heartbeat.C:
 			out.text(": still here\n\n")
 		case e, ok := <-listener.Events:
