@@ -98,20 +98,29 @@ func (e Entry) bounded() Entry {
 func plain(s string, most int) string {
 	const dots = "…"
 	var b strings.Builder
+	cut := 0 // where there is still room for the dots
 	for i, r := range s {
-		part := string(r)
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], part):
-			part = fmt.Sprintf(`\x%02x`, s[i])
-		case !unicode.IsPrint(r) && r < 1<<16:
-			part = fmt.Sprintf(`\u%04x`, r)
-		case !unicode.IsPrint(r):
-			part = fmt.Sprintf(`\U%08x`, r)
+		b.WriteString(printable(s[i:], r))
+		if b.Len() > most {
+			return b.String()[:cut] + dots
 		}
-		if b.Len()+len(part)+len(dots) > most && (b.Len()+len(part) > most || i+utf8.RuneLen(r) < len(s)) {
-			return b.String() + dots
+		if b.Len()+len(dots) <= most {
+			cut = b.Len()
 		}
-		b.WriteString(part)
 	}
 	return b.String()
+}
+
+// printable is the first rune of s, or its escape.
+func printable(s string, r rune) string {
+	switch {
+	case r == utf8.RuneError && !strings.HasPrefix(s, string(r)):
+		return fmt.Sprintf(`\x%02x`, s[0])
+	case unicode.IsPrint(r):
+		return string(r)
+	case r < 1<<16:
+		return fmt.Sprintf(`\u%04x`, r)
+	default:
+		return fmt.Sprintf(`\U%08x`, r)
+	}
 }
