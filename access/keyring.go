@@ -28,7 +28,13 @@ type Keyring struct {
 	// used is when tokens were last used, as far as it is not yet recorded. It
 	// has an entry a token at most.
 	used map[string]time.Time
+	// looking holds as many as may look at the record at once.
+	looking chan struct{}
 }
+
+// maxLooking bounds what those who guess can take of the database, which has
+// other work to do; who waits is served in turn.
+const maxLooking = 4
 
 // KeyringConfig wires a Keyring; every field is needed.
 type KeyringConfig struct {
@@ -40,7 +46,7 @@ type KeyringConfig struct {
 
 // NewKeyring makes a Keyring. Run keeps its books.
 func NewKeyring(cfg KeyringConfig) *Keyring {
-	return &Keyring{cfg: cfg, used: make(map[string]time.Time)}
+	return &Keyring{cfg: cfg, used: make(map[string]time.Time), looking: make(chan struct{}, maxLooking)}
 }
 
 // Authenticate tells who presents a token. It fails with ErrUnknown or
@@ -54,7 +60,7 @@ func (k *Keyring) Authenticate(ctx context.Context, presented string) (Actor, er
 	if !wellFormed(presented) {
 		return Actor{}, ErrUnknown
 	}
-	t, err := k.cfg.Store.TokenOf(ctx, hash)
+	t, err := k.look(ctx, hash)
 	switch now := time.Now(); {
 	case errors.Is(err, ErrNotFound):
 		return Actor{}, ErrUnknown
@@ -65,6 +71,19 @@ func (k *Keyring) Authenticate(ctx context.Context, presented string) (Actor, er
 	default:
 		k.noteUse(t, now)
 		return t.Actor(), nil
+	}
+}
+
+// look finds a token in the record.
+func (k *Keyring) look(ctx context.Context, hash [sha256.Size]byte) (Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	select {
+	case k.looking <- struct{}{}:
+		defer func() { <-k.looking }()
+		return k.cfg.Store.TokenOf(ctx, hash)
+	case <-ctx.Done():
+		return Token{}, ctx.Err()
 	}
 }
 

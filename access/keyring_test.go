@@ -125,6 +125,46 @@ func TestKeyring_WithoutTheRecord(t *testing.T) {
 	}
 }
 
+// Those who guess take a bounded part of the database, also of one that hangs.
+func TestKeyring_FewLookAtTheRecordAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		k := access.NewKeyring(access.KeyringConfig{Store: hanging{m}, Logger: silence})
+		_, secret, err := k.Issue(t.Context(), access.Root(), "a", access.Viewer, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, failed := time.Now(), make(chan error)
+		for range 20 {
+			go func() { _, err := k.Authenticate(t.Context(), secret.Reveal()); failed <- err }()
+		}
+		synctest.Wait()
+		if n := m.looked(); n != 4 {
+			t.Errorf("%d look at the record at once, want 4", n)
+		}
+		for range 20 {
+			if err := <-failed; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, want that it took too long", err)
+			}
+		}
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("they waited %s, want five seconds", took)
+		}
+	})
+}
+
+// hanging is a record that does not answer who asks for a token.
+type hanging struct{ *memory }
+
+func (h hanging) TokenOf(ctx context.Context, _ [sha256.Size]byte) (access.Token, error) {
+	h.mu.Lock()
+	h.asked++
+	h.mu.Unlock()
+	<-ctx.Done()
+	return access.Token{}, ctx.Err()
+}
+
 func TestKeyring_RecordsUsesToTheMinuteAndInBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

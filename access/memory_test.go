@@ -34,6 +34,13 @@ func (m *memory) fail(err error) {
 	m.down = err
 }
 
+// looked is how many tokens were looked up.
+func (m *memory) looked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
+}
+
 func (m *memory) CreateToken(_ context.Context, t access.Token) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

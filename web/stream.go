@@ -42,17 +42,23 @@ func (s *Server) streamMessages(c *gin.Context) {
 	c.Status(http.StatusOK)
 	listener := s.cfg.Journal.Subscribe(c.Request.Context(), filter, recent)
 	out.text(": listening\n\n")
+	s.follow(&out, listener)
+}
+
+// follow sends what the listener hears, until nobody takes it, the token ends or
+// the hub stops.
+func (s *Server) follow(out *stream, listener *journal.Listener) {
 	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(recheckEvery)
 	defer heartbeat.Stop()
 	defer recheck.Stop()
 	for out.flush() {
 		select {
-		case <-c.Request.Context().Done():
+		case <-out.c.Request.Context().Done():
 			return
 		case <-s.streamsEnd:
 			return
 		case <-recheck.C:
-			if !s.isStillAdmitted(c) {
+			if !s.isStillAdmitted(out.c) {
 				return
 			}
 		case <-heartbeat.C:
