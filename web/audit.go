@@ -136,7 +136,7 @@ func showEntry(e access.Entry) entryJSON {
 
 // listAudit searches the audit trail, the newest first.
 func (s *Server) listAudit(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c: c, faults: fields{}}
 	q := access.Query{
 		Actor: c.Query("actor"), Target: c.Query("target"), Action: access.Action(c.Query("action")),
 		Since: p.time("since"), Until: p.time("until"), Limit: p.number("limit", 100, 1, 1000), Before: c.Query("cursor"),

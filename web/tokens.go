@@ -123,7 +123,7 @@ func showEnd(t time.Time) string {
 // listTokens pages through the tokens, the oldest first. The cursor names the
 // last one shown.
 func (s *Server) listTokens(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c: c, faults: fields{}}
 	limit := p.number("limit", 100, 1, 1000)
 	after, err := readTokenCursor(c.Query("cursor"))
 	if err != nil {
