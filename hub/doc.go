@@ -60,8 +60,10 @@
 // found again after the hub itself was away, is asked for what changed
 // meanwhile (routing.Puller).
 //
-// Operator. web.Server on the admin listener checks the admin token and calls
-// the Registrar; it shows what the Directory holds. Metrics are counted where
+// Operator. web.Server on the admin listener asks access.Keyring who calls, lets
+// the role of each route (web/routes.go) decide, and calls the Registrar; it
+// shows what the Directory holds. access.Trail records a change before it is
+// begun, and how it ended before it is answered. Metrics are counted where
 // things happen (newMetrics in routing and parties) and gathered there.
 //
 // Start and stop. cmd/busbar reads settings into Config (Settings.Config

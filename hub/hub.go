@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/hub/gateway"
 	"busbar/journal"
@@ -45,6 +46,8 @@ type Hub struct {
 	puller   *routing.Puller
 	router   *routing.Router
 	recorder *journal.Recorder
+	keyring  *access.Keyring
+	trail    *access.Trail
 
 	ocpi                        *gateway.Server
 	admin                       *http.Server
@@ -60,8 +63,9 @@ type Hub struct {
 	// when the fan-out has ended every broadcast.
 	endBroadcasts context.CancelFunc
 	handedOut     chan struct{}
-	// endJournal writes what the journal still holds.
-	endJournal func()
+	// endRecords writes what the journal, the keyring and the audit trail still
+	// hold.
+	endRecords func()
 	failed     chan error
 }
 
@@ -167,9 +171,11 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 		return nil, err
 	}
 	h.freshAdminToken = fresh
+	h.keyring = access.NewKeyring(access.KeyringConfig{Root: token, Store: h.stores.AdminTokens, Logger: h.logger})
+	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
-		Fanout: h.fanout, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
+		Fanout: h.fanout, Metrics: registry, Logger: h.logger, Keyring: h.keyring, Trail: h.trail, Ready: h.ready,
 	})
 
 	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
@@ -177,12 +183,18 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	return h, nil
 }
 
+// adminWriteTimeout bounds an answer from the end of the request's header on. The
+// longest call is a handshake, of some calls of ten seconds each. Streams set
+// their own.
+const adminWriteTimeout = 2 * time.Minute
+
 // adminServer bounds what a slow client can hold.
 func (h *Hub) adminServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      adminWriteTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(h.logger.Handler(), slog.LevelDebug),
@@ -231,8 +243,8 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	// Last to end: what the others do while they stop is taken note of.
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	recorded := make(chan struct{})
-	h.endJournal = func() { stopRecording(); <-recorded }
-	go func() { defer close(recorded); h.recorder.Run(recording) }()
+	h.endRecords = func() { stopRecording(); <-recorded }
+	go func() { defer close(recorded); h.record(recording) }()
 	h.running.Go(func() { h.follower.Run(background) })
 	h.running.Go(func() { h.router.Run(background) })
 	h.running.Go(func() { h.monitor.Run(background) })
@@ -248,6 +260,15 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
 		"public_url", h.cfg.PublicURL, "party", h.cfg.Party.String(), "embedded", h.stores.Embedded)
 	return nil
+}
+
+// record keeps what happens until ctx ends.
+func (h *Hub) record(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { h.recorder.Run(ctx) })
+	running.Go(func() { h.keyring.Run(ctx) })
+	running.Go(func() { h.trail.Run(ctx) })
+	running.Wait()
 }
 
 func (h *Hub) serve(serve func(net.Listener) error, l net.Listener) {
@@ -308,7 +329,7 @@ func (h *Hub) Stop(ctx context.Context) {
 	h.fanout.Stop(ctx)
 	<-h.handedOut
 	h.saveMark(ctx)
-	h.endJournal()
+	h.endRecords()
 	h.logger.Info("hub stopped")
 	h.close()
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/journal"
 	"busbar/parties"
@@ -51,7 +52,10 @@ type Stores struct {
 	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
-	Cache     parties.Cache
+	// AdminTokens and Audit are who may operate the hub, and what they did.
+	AdminTokens access.TokenStore
+	Audit       access.AuditStore
+	Cache       parties.Cache
 	// Replica is this process among the replicas of the hub, Fleet what it knows
 	// of the others.
 	Replica routing.ReplicaID
@@ -99,6 +103,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	stores.Catalog, stores.Marks = db.Catalog(stores.Replica), db.Marks()
 	stores.Outbox = db.Outbox(sealer, stores.Replica)
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
+	stores.AdminTokens, stores.Audit = db.AdminTokens(), db.Audit()
 	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
