@@ -45,7 +45,6 @@ type Stores struct {
 	Platforms parties.Store
 	Callbacks routing.CallbackStore
 	Catalog   catalog.Store
-	Marks     routing.MarkStore
 	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
@@ -94,7 +93,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
-	stores.Catalog, stores.Marks = db.Catalog(), db.Marks()
+	stores.Catalog = db.Catalog()
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
 	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
