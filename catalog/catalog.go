@@ -52,8 +52,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics registers the catalog's metrics. Nil: nobody reads them.
 	Metrics prometheus.Registerer
-	// Settled is told of every revision that this catalog committed, after the Then
-	// of all its pushes has been called. It must not block. Nil is fine.
+	// Settled is told, after the Then of every push up to a revision has been
+	// called, that this is so. It must not block. Nil is fine.
 	Settled func(revision int64)
 	// MaxDocument is the largest merged document in bytes; zero is 16 MiB.
 	MaxDocument int

@@ -61,8 +61,7 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		c.metrics.finished(o)
 		c.publish(o.newer, o.rows)
 		c.answer(live[:o.taken], o)
-		// Without rows nothing was committed, and the revision may be another's.
-		if c.cfg.Settled != nil && len(o.rows) > 0 {
+		if c.cfg.Settled != nil {
 			c.cfg.Settled(c.revision)
 		}
 		live = live[o.taken:]

@@ -65,11 +65,12 @@ type Outbox struct {
 	adopted []int64
 }
 
-// openRevision is how many broadcasts of a revision are under way, and whether it
-// is known that no further one will begin.
+// openRevision is how many broadcasts of a revision are under way.
 type openRevision struct {
 	broadcasts int
-	settled    bool
+	// settled tells that no further one will begin; adopted that it was another
+	// replica's.
+	settled, adopted bool
 }
 
 type endedRows struct{ revisions, parcels []int64 }
@@ -147,16 +148,17 @@ func (o *Outbox) end(revision, parcel int64) {
 		o.revisions[revision] = r
 		return
 	}
-	// One that is not settled is this replica's, and will be; or it is another's,
-	// which a push that changed nothing has found in the record.
+	// One that is not settled is this replica's, and will be; or it is another's
+	// that a push which changed nothing has found in the record. Nor does the record
+	// end another's, if it was settled for want of one's own.
 	delete(o.revisions, revision)
 	if r.settled {
 		o.ended.revisions = append(o.ended.revisions, revision)
 	}
 }
 
-// Settled notes that all broadcasts of a revision that this replica made have
-// begun, if it has any. It is for catalog.Config.
+// Settled notes that all broadcasts of this replica up to a revision have begun.
+// It is for catalog.Config.
 func (o *Outbox) Settled(revision int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

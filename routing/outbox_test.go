@@ -38,6 +38,7 @@ func TestP4_TheRecordHasWhatIsUnderWay(t *testing.T) {
 		{"a batch that nobody is sent", "commit 11, settled 11", ""},
 		{"one that found its object as another replica made it", "append 11, end 11", ""},
 		{"the same, while the other has it open", "other 11, append 11, end 11", "11"},
+		{"the same, and its batch wrote nothing", "other 11, append 11, settled 11, end 11", "11"},
 		{"one that found its object as it made it before", "commit 11, append 11, settled 11, append 11, end 11", "11"},
 		{"the same, and both have ended", "commit 11, append 11, settled 11, append 11, end 11, end 11", ""},
 		{"one that came when the first had ended", "commit 11, append 11, settled 11, end 11, append 11", ""},
@@ -376,6 +377,8 @@ func TestP4_WhatIsAdoptedTwiceIsSentOnce(t *testing.T) {
 		record.fails["at"] = 3 // and again, before what was adopted could be read
 		o := newOutbox(log, record)
 		o.Append(&Broadcast{Revision: 6}) // one that found its object as the dead replica made it
+		o.Settled(6)
+		o.Settled(5)
 		stop := runs(t, o)
 		defer stop()
 		record.commits("dead", 5)

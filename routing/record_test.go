@@ -81,7 +81,9 @@ func (r *outboxRecord) Save(_ context.Context, replica ReplicaID, broadcasts []*
 func (r *outboxRecord) Ended(_ context.Context, revisions, parcels []int64) error {
 	return r.does("ended", func() {
 		for _, revision := range revisions {
-			delete(r.revisions, revision)
+			if r.revisions[revision] == me {
+				delete(r.revisions, revision)
+			}
 		}
 		for _, parcel := range parcels {
 			delete(r.parcels, parcel)

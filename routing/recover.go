@@ -31,7 +31,8 @@ type doubt int
 const (
 	// doubtCommitted: a commit of the catalog failed. Its sender was told so, but
 	// if the record has it, it is part of every later state, and is to be sent. If
-	// the sender pushes it again, nothing changes (SuppressUnchanged).
+	// the sender pushes it again, nothing changes (SuppressUnchanged). The catalog
+	// sees to it itself, for the few that it remembers.
 	doubtCommitted doubt = 1 << iota
 	// doubtSaved: saving parcels failed. Their senders were told so, and they are
 	// not kept.
@@ -91,27 +92,38 @@ func (o *Outbox) adopt(ctx context.Context, from ReplicaID) error {
 	defer cancel()
 	revisions, parcels, err := o.cfg.Store.Adopt(short, from, o.cfg.Replica)
 	if err != nil {
-		o.doubt(doubtAdopted)
+		o.doubt(doubtAdopted) // they may be this replica's now, and nobody else's
 		return fmt.Errorf("adopt what replica %s left: %w", from, err)
 	}
-	unknown, fresh := o.unknown(revisions, parcels)
-	o.take(unknown.revisions, fresh)
-	if unknown.len() > 0 {
+	revisions, parcels = o.strange(revisions, parcels)
+	o.take(revisions, parcels)
+	if len(revisions)+len(parcels) > 0 {
 		o.cfg.Logger.Info("sending again what may not have reached every receiver before a replica ended",
-			"replica", from, "revisions", len(unknown.revisions), "tokens", len(fresh))
+			"replica", from, "revisions", len(revisions), "tokens", len(parcels))
 	}
 	return nil
 }
 
-// unknown are those of the rows that this replica neither has under way nor has
-// ended; fresh are the parcels among them. A revision that is under way without
-// being settled is another's, or is just being made.
+// strange are those that were not adopted before. This replica may have broadcasts
+// of such a revision, of pushes that changed nothing; but not all that it is about.
+func (o *Outbox) strange(revisions []int64, parcels []*Broadcast) ([]int64, []*Broadcast) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	revisions = slices.DeleteFunc(revisions, func(r int64) bool { return o.revisions[r].adopted })
+	again := setOf(revisions)
+	o.ended.revisions = slices.DeleteFunc(o.ended.revisions, func(r int64) bool { return again[r] })
+	parcels = slices.DeleteFunc(parcels, func(b *Broadcast) bool { _, open := o.parcels[b.Parcel]; return open })
+	return revisions, parcels
+}
+
+// unknown are those of its own rows that this replica neither has under way nor
+// has ended; fresh are the parcels among them.
 func (o *Outbox) unknown(revisions []int64, parcels []*Broadcast) (rows endedRows, fresh []*Broadcast) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	endedRevisions, endedParcels := setOf(o.ended.revisions), setOf(o.ended.parcels)
 	for _, revision := range revisions {
-		if !o.revisions[revision].settled && !endedRevisions[revision] {
+		if _, open := o.revisions[revision]; !open && !endedRevisions[revision] {
 			rows.revisions = append(rows.revisions, revision)
 		}
 	}
@@ -136,7 +148,7 @@ func setOf(ids []int64) map[int64]bool {
 func (o *Outbox) take(revisions []int64, parcels []*Broadcast) {
 	for _, revision := range revisions {
 		o.begin(revision, 0)
-		o.Settled(revision)
+		o.mark(revision, true)
 	}
 	o.adopted = append(o.adopted, revisions...)
 	for _, b := range parcels {
@@ -149,14 +161,18 @@ func (o *Outbox) take(revisions []int64, parcels []*Broadcast) {
 // the record, for the next replica.
 func (o *Outbox) putBack() {
 	for _, revision := range o.adopted {
-		o.mu.Lock()
-		r := o.revisions[revision]
-		r.settled = false
-		o.revisions[revision] = r
-		o.mu.Unlock()
+		o.mark(revision, false)
 		o.end(revision, 0)
 	}
 	o.adopted = nil
+}
+
+func (o *Outbox) mark(revision int64, adopted bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := o.revisions[revision]
+	r.settled, r.adopted = adopted, adopted
+	o.revisions[revision] = r
 }
 
 // sendAdopted begins the broadcasts of adopted revisions: for each row that still
