@@ -13,7 +13,7 @@ func TestCatalogOnSQLiteMeetsTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestCatalog(t, func(t *testing.T) (a, b catalog.Store) {
 		db := opened(t, onSQLite(t))
-		return db.Catalog(), db.Catalog()
+		return db.Catalog("a"), db.Catalog("b")
 	})
 }
 
@@ -21,7 +21,7 @@ func TestCatalogOnPostgresMeetsTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestCatalog(t, func(t *testing.T) (a, b catalog.Store) {
 		d := onPostgres(t)
-		return opened(t, d).Catalog(), opened(t, d).Catalog()
+		return opened(t, d).Catalog("a"), opened(t, d).Catalog("b")
 	})
 }
 
