@@ -3,6 +3,7 @@ package hub_test
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -134,4 +135,75 @@ func TestP4_APushThatIsRepeatedSurvivesKill9(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// TestReplicas_WhatOneAcceptedArrivesThoughItStops pushes at one replica after the
+// other while each stops in its turn, and another has come before it.
+func TestReplicas_WhatOneAcceptedArrivesThoughItStops(t *testing.T) {
+	t.Parallel()
+	all := shared(t)
+	one := hubtest.Start(t, all)
+	cpo, msp := one.Platform("cpo", "NL/CPA:CPO"), one.Platform("msp", "DE/MSP:EMSP")
+	sent := map[string]bool{}
+	push := func(h *hubtest.Hub, n int) {
+		for range n {
+			id := fmt.Sprint("T", len(sent))
+			resp := h.Send(t, hubtest.Request{
+				Method: "PUT", Path: "/ocpi/2.2.1/receiver/tariffs/NL/CPA/" + id, Token: cpo.TokenC, To: "EU/BUS",
+				Body: location(id, newYear, ""),
+			})
+			wantHTTP(t, "a push", resp, 200, 1000)
+			sent["/receiver/tariffs/NL/CPA/"+id] = true
+		}
+	}
+	push(one, 50)
+	for range 3 {
+		next := hubtest.Start(t, all)
+		push(one, 25)
+		push(next, 25)
+		one.Stop()
+		push(next, 25)
+		one = next
+	}
+	msp.Await("every push", func() bool {
+		missing := maps.Clone(sent)
+		for _, r := range msp.Received() {
+			delete(missing, r.URI)
+		}
+		return len(missing) == 0
+	})
+}
+
+// TestReplicas_OneDeliversInOrderWhatBothAccept: whichever replica took a push in,
+// a receiver never goes back to an older state.
+func TestReplicas_OneDeliversInOrderWhatBothAccept(t *testing.T) {
+	t.Parallel()
+	all := shared(t)
+	both := []*hubtest.Hub{hubtest.Start(t, all), hubtest.Start(t, all)}
+	cpo, msp := both[0].Platform("cpo", "NL/CPA:CPO"), both[0].Platform("msp", "DE/MSP:EMSP")
+	eventually(t, "the registration", func() *hubtest.Response { return get(both[1], t, "/ocpi/versions", cpo.TokenC) }, 200, 1000)
+	const pushes = 60
+	var last string
+	for n := range pushes { // of one object, each at the other replica than the one before
+		last = location("T1", newYear.Add(time.Duration(n)*time.Second), fmt.Sprintf(`,"n":%d`, n))
+		resp := both[n%2].Send(t, hubtest.Request{
+			Method: "PUT", Path: "/ocpi/2.2.1/receiver/tariffs/NL/CPA/T1", Token: cpo.TokenC, To: "EU/BUS", Body: last,
+		})
+		wantHTTP(t, "a push", resp, 200, 1000)
+	}
+	msp.Await("the last state", func() bool {
+		received := msp.Received()
+		return len(received) > 0 && received[len(received)-1].Body == last
+	})
+	before := -1
+	for _, r := range msp.Received() {
+		var n int
+		if _, rest, ok := strings.Cut(r.Body, `"n":`); ok {
+			_, _ = fmt.Sscan(rest, &n)
+		}
+		if n < before {
+			t.Errorf("state %d came behind %d", n, before)
+		}
+		before = n
+	}
 }
