@@ -48,7 +48,6 @@ type Stores struct {
 	Platforms parties.Store
 	Callbacks routing.CallbackStore
 	Catalog   catalog.Store
-	Marks     routing.MarkStore
 	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
@@ -100,7 +99,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
-	stores.Catalog, stores.Marks = db.Catalog(stores.Replica), db.Marks()
+	stores.Catalog = db.Catalog(stores.Replica)
 	stores.Outbox = db.Outbox(sealer, stores.Replica)
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
 	stores.AdminTokens, stores.Audit = db.AdminTokens(), db.Audit()

@@ -56,20 +56,3 @@ func TestSegmentsOnPostgresMeetTheContract(t *testing.T) {
 		return opened(t, d).Segments(), opened(t, d).Segments()
 	})
 }
-
-func TestMarksOnSQLiteMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestMarks(t, func(t *testing.T) (a, b routing.MarkStore, c catalog.Store) {
-		db := opened(t, onSQLite(t))
-		return db.Marks(), db.Marks(), db.Catalog("a")
-	})
-}
-
-func TestMarksOnPostgresMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestMarks(t, func(t *testing.T) (a, b routing.MarkStore, c catalog.Store) {
-		d := onPostgres(t)
-		db := opened(t, d)
-		return db.Marks(), opened(t, d).Marks(), db.Catalog("a")
-	})
-}
