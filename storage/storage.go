@@ -2,11 +2,14 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"busbar/catalog"
 	"busbar/journal"
@@ -38,6 +41,8 @@ type Config struct {
 	Patience time.Duration
 	// Logger hears of what does not stop the hub. Nil is silence.
 	Logger *slog.Logger
+	// Metrics counts. Nil: nobody looks.
+	Metrics prometheus.Registerer
 }
 
 // Stores are the opened stores. Close ends them.
@@ -65,7 +70,8 @@ type Stores struct {
 	parts []part
 }
 
-// part is a server that the stores live in.
+// part is a server that the stores live in, or what runs on one: that has no
+// ping of its own.
 type part struct {
 	name  string
 	ping  func(context.Context) error
@@ -87,7 +93,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{}
+	stores := &Stores{Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
@@ -96,15 +102,16 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
 	stores.Catalog, stores.Marks = db.Catalog(), db.Marks()
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
-	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
+	stores.Cursors = cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}
 	if config.Redis == "" {
 		stores.Cache, stores.Embedded = newLocalCache(), true
+		stores.Broadcasts, stores.Fleet = newLocalLog(), localFleet{stores.Replica}
 		return stores, nil
 	}
-	if err := stores.openCache(ctx, config, db, sealer); err != nil {
+	if err := stores.openRedis(ctx, config, db, sealer); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}
 	return stores, nil
@@ -131,7 +138,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	return db, nil
 }
 
-func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
+func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
 	scheme, _, _ := strings.Cut(config.Redis, ":")
 	if scheme != "redis" && scheme != "rediss" {
 		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
@@ -155,13 +162,21 @@ func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err != nil {
 		return err
 	}
+	namespace := config.Namespace + ":" + history
 	cache := rediscache.New(rediscache.Config{
-		Client: client, Namespace: config.Namespace + ":" + history, Sealer: sealer, Logger: config.Logger,
+		Client: client, Namespace: namespace, Sealer: sealer, Logger: config.Logger,
 	})
 	s.Cache = cache
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
+	broadcasts := rediscache.NewBroadcasts(rediscache.BroadcastsConfig{
+		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
+		Logger: config.Logger, Metrics: config.Metrics,
+	})
+	broadcasts.Start()
+	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
+	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
 	return nil
 }
 
@@ -181,6 +196,9 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 func (s *Stores) Ready(ctx context.Context) error {
 	var errs []error
 	for _, part := range s.parts {
+		if part.ping == nil {
+			continue
+		}
 		if err := part.answers(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
 		}
