@@ -24,11 +24,12 @@ local ids, news = {}, {}
 for i = 5, #ARGV, 8 do
   local stream, partition, field = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 1] .. ':' .. ARGV[i + 2]
   if redis.call('EXISTS', stream) == 0 then
-    if redis.call('HSETNX', newest, partition .. ':made', 1) == 0 then
+    if redis.call('HGET', newest, partition .. ':made') == ARGV[1] then
       -- Somebody deleted it: nobody can tell what it had.
       redis.call('SET', epoch, ARGV[1] .. '+')
       return {'emptied'}
     end
+    redis.call('HSET', newest, partition .. ':made', ARGV[1])
     redis.call('XGROUP', 'CREATE', stream, ARGV[4], '0', 'MKSTREAM')
   end
   local number, highest = tonumber(ARGV[i + 3]), redis.call('HGET', newest, field) or '0'

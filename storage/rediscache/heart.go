@@ -184,7 +184,7 @@ func (h *heart) learn(ctx context.Context, began time.Duration, v view) {
 	b.fleet.observe(now, v.beats, emptied || now-h.heard > b.cfg.Pace.Fence)
 	h.heard = now
 	h.extend(began + b.cfg.Pace.Fence)
-	b.divide(ctx, v, emptied)
+	b.divide(ctx, v, emptied || wentBack, emptied)
 	h.told.Add(1)
 }
 

@@ -25,6 +25,7 @@ type hold struct {
 	epoch     string
 	term      *term
 	over      atomic.Bool
+	freed     atomic.Bool // it was given back, so that another may have the partition
 	stopOnce  sync.Once
 	stop      chan struct{} // closed when nothing more is to be taken
 	wake      chan struct{}
@@ -134,6 +135,7 @@ func (h *hold) finish() {
 		}
 	}
 	freeing := h.held()
+	h.freed.Store(freeing)
 	h.over.Store(true)
 	if freeing {
 		b.free(context.Background(), h.partition, h.lease)

@@ -33,11 +33,12 @@ type wanted struct {
 }
 
 // divide takes, keeps and hands over partitions, so that each is where it
-// belongs. It is called after each beat, with its answer.
-func (b *Broadcasts) divide(ctx context.Context, v view, emptied bool) {
+// belongs. It is called after each beat, with its answer; lost tells that Redis
+// has less than it had, emptied that it has nothing of it.
+func (b *Broadcasts) divide(ctx context.Context, v view, lost, emptied bool) {
 	r := b.current()
-	if r != nil && emptied {
-		r.again = [partitions]bool{}
+	if r != nil && lost {
+		r.remember()
 	}
 	var list []wanted
 	var left []any // leases of ours that nobody uses

@@ -23,9 +23,11 @@ type run struct {
 	mu      sync.Mutex
 	holds   [partitions]*hold
 	working sync.WaitGroup
-	// again are partitions that this replica held when Redis lost the leases: of
-	// all replicas it alone need not wait. Only the heart's goroutine uses it.
-	again [partitions]bool
+	// latest are the last holds there were, again the partitions that this replica
+	// held when Redis lost the leases: of all replicas it alone need not wait. Only
+	// the heart's goroutine uses them.
+	latest [partitions]*hold
+	again  [partitions]bool
 }
 
 // drainEvery is how often it is looked whether a Run that stops has come to its
@@ -141,7 +143,7 @@ func (r *run) begin(h *hold) {
 	if r.left.Load() {
 		return
 	}
-	r.holds[h.partition] = h
+	r.holds[h.partition], r.latest[h.partition] = h, h
 	r.working.Go(func() {
 		h.work()
 		r.mu.Lock()
@@ -151,16 +153,19 @@ func (r *run) begin(h *hold) {
 	})
 }
 
+// remember notes what this replica holds while Redis has lost the leases. A hold
+// may have found out before.
+func (r *run) remember() {
+	for p, h := range r.latest {
+		r.again[p] = h != nil && !h.freed.Load() && r.log.heart.held(h.term)
+	}
+}
+
 // check looks, after a beat, whether a partition is still held and where it
 // belongs.
 func (r *run) check(h *hold, lease string, mine, emptied bool) {
 	switch {
-	case emptied, lease != h.lease:
-		if h.held() && (lease == "" || lease == h.lease) {
-			r.again[h.partition] = true
-		}
-		h.lose()
-	case !h.held():
+	case emptied, lease != h.lease, !h.held():
 		h.lose()
 	case !mine:
 		h.handOver()
