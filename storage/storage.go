@@ -170,14 +170,19 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
-	broadcasts := rediscache.NewBroadcasts(rediscache.BroadcastsConfig{
+	s.startBroadcasts(rediscache.BroadcastsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
 		Logger: config.Logger, Metrics: config.Metrics,
 	})
+	return nil
+}
+
+// startBroadcasts joins the fleet.
+func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
+	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
 	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
-	return nil
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {

@@ -103,6 +103,9 @@ func wantEveryStore(t *testing.T, stores *storage.Stores) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	stores.Broadcasts.Run(ended, func(b routing.Handed) { t.Errorf("Broadcasts: %+v", b); b.Done() })
+	if gone := stores.Fleet.Gone([]routing.ReplicaID{stores.Replica}); stores.Replica == "" || len(gone) > 0 {
+		t.Errorf("Fleet: this replica is %q, gone are %q", stores.Replica, gone)
+	}
 	sealed, err := stores.Cursors.Seal("text", "list")
 	if err != nil {
 		t.Errorf("Cursors: %v", err)

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"busbar/routing"
 	"busbar/storage/rediscache"
 	"busbar/storage/seal"
@@ -60,5 +58,3 @@ func broadcasts(t testing.TB, url string, cfg rediscache.BroadcastsConfig) *redi
 	})
 	return log
 }
-
-var _ = redis.Nil

@@ -34,6 +34,8 @@ type hold struct {
 	underWay map[streamID]struct{}
 
 	// The rest is the working goroutine's own.
+	// most is how many entries are asked for at once.
+	most int
 	// highest is the newest entry that was taken; an entry at or below it comes
 	// again.
 	highest streamID
@@ -146,12 +148,15 @@ func (h *hold) finish() {
 func (h *hold) call(ask func(ctx context.Context) ([]any, error)) ([]any, error) {
 	h.run.taken <- struct{}{}
 	defer func() { <-h.run.taken }()
-	ctx, cancel := context.WithTimeout(context.Background(), h.log.cfg.Pace.Fence/2)
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	reply, err := ask(ctx)
 	if err != nil {
+		// Over a slow network the bodies may have been too many.
+		h.most = max(1, h.most/4)
 		return nil, err
 	}
+	h.most = min(mostTaken, 2*h.most)
 	if len(reply) == 1 && reply[0] == "lost" {
 		h.lose()
 		h.log.heart.hurry()
@@ -166,9 +171,10 @@ func (h *hold) call(ask func(ctx context.Context) ([]any, error)) ([]any, error)
 // take hands new entries over; more tells that there may be others.
 func (h *hold) take() (more bool, err error) {
 	b := h.log
+	asked := h.most
 	reply, err := h.call(func(ctx context.Context) ([]any, error) {
 		return b.scripts.take.Run(ctx, b.client, []string{b.keys.leases, b.keys.streams[h.partition]},
-			h.partition, h.lease, group, consumer, mostTaken).Slice()
+			h.partition, h.lease, group, consumer, asked).Slice()
 	})
 	if err != nil {
 		return false, err
@@ -187,7 +193,7 @@ func (h *hold) take() (more bool, err error) {
 		}
 		h.hand(e, again, newest)
 	}
-	return len(entries) == mostTaken, nil
+	return len(entries) == asked, nil
 }
 
 // hand hands an entry over, unless it cannot be read: nobody ever could, so it is

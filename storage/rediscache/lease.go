@@ -138,7 +138,7 @@ func (b *Broadcasts) acquire(ctx context.Context, r *run, list []wanted) {
 			continue
 		}
 		r.begin(&hold{
-			log: b, run: r, partition: p, lease: leases[p], from: from[p], epoch: epoch, term: t,
+			log: b, run: r, partition: p, lease: leases[p], from: from[p], epoch: epoch, term: t, most: mostTaken,
 			stop: make(chan struct{}), wake: make(chan struct{}, 1), underWay: make(map[streamID]struct{}),
 		})
 	}

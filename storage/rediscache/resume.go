@@ -54,9 +54,10 @@ func (h *hold) pending(each func(e *entry, newest int64) bool) error {
 		from = "(" + h.highest.String()
 	}
 	for {
+		asked := h.most
 		reply, err := h.call(func(ctx context.Context) ([]any, error) {
 			keys := []string{b.keys.leases, b.keys.streams[h.partition], b.keys.newest}
-			return b.scripts.pending.Run(ctx, b.client, keys, h.partition, h.lease, group, from, mostTaken).Slice()
+			return b.scripts.pending.Run(ctx, b.client, keys, h.partition, h.lease, group, from, asked).Slice()
 		})
 		if err != nil {
 			return err
@@ -74,7 +75,7 @@ func (h *hold) pending(each func(e *entry, newest int64) bool) error {
 				return nil
 			}
 		}
-		if len(entries) < mostTaken {
+		if len(entries) < asked {
 			return nil
 		}
 	}
