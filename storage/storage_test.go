@@ -200,9 +200,9 @@ func TestARedisThatIsDownDoesNotPreventTheStart(t *testing.T) {
 	t.Parallel()
 	line, url := storagetest.NewLine(t, storagetest.Redis(t))
 	line.Cut()
-	var log bytes.Buffer
+	var log storagetest.Logs
 	config := settings(t)
-	config.Redis, config.Logger = url, slog.New(slog.NewTextHandler(&log, nil))
+	config.Redis, config.Logger = url, log.Logger()
 	stores := open(t, config)
 	if !strings.Contains(log.String(), "level=WARN msg=\"redis does not answer") {
 		t.Errorf("the log says %q", log.String())

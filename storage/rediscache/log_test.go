@@ -3,9 +3,7 @@ package rediscache_test
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,11 +79,11 @@ func TestWhatCannotBeReadIsDroppedAndLoggedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var logs safeBuffer
+	var logs storagetest.Logs
 	reg := prometheus.NewPedanticRegistry()
 	writer := broadcasts(t, url, rediscache.BroadcastsConfig{Namespace: namespace, Pace: calm()})
 	reader := broadcasts(t, url, rediscache.BroadcastsConfig{
-		Namespace: namespace, Pace: calm(), Sealer: stranger, Metrics: reg, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
+		Namespace: namespace, Pace: calm(), Sealer: stranger, Metrics: reg, Logger: logs.Logger(),
 	})
 	var ended storagetest.Count
 	location := storagetest.Broadcast("tokens/NLMSP/"+strings.ToLower(tokenUID), 1) // in the same stream
@@ -122,23 +120,6 @@ func streamOf(t *testing.T, c *redis.Client, namespace string) string {
 		}
 	}
 	return ""
-}
-
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func TestBodiesBeyondTheBoundAreGivenUpButForTokens(t *testing.T) {
