@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -79,6 +80,7 @@ func (s *Server) eraseToken(c *gin.Context) {
 		fail(c, http.StatusUnprocessableEntity, "the call breaks a rule", faults)
 		return
 	}
+	noteTarget(c, s.cfg.Names.Token(uid)) // the trail must not keep what is erased
 	// ReadTimeout is for requests; this one was read, and takes its time.
 	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
 	ctx, cancel := context.WithTimeout(c.Request.Context(), eraseFor)
@@ -97,5 +99,7 @@ func (s *Server) eraseToken(c *gin.Context) {
 		fail(c, http.StatusServiceUnavailable, "not everything was erased, for the database failed: call again", nil)
 		return
 	}
-	c.JSON(http.StatusOK, gin.H{"token": s.cfg.Names.Token(uid), "lessons": lessons, "messages": messages})
+	noteChange(c, "lessons", strconv.Itoa(lessons), "0")
+	noteChange(c, "messages", strconv.Itoa(messages), "0")
+	c.JSON(http.StatusOK, gin.H{"pseudonym": s.cfg.Names.Token(uid), "lessons": lessons, "messages": messages})
 }

@@ -1,10 +1,14 @@
 package web_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"busbar/ocpi"
 	"busbar/routing"
@@ -63,7 +67,7 @@ func TestErase_WhatIsKnownOfATokenIsGone(t *testing.T) {
 	s.passToken(2, "theirs", "/NL/MSP/UID-4711")
 	s.passToken(3, "another", "/DE/MSP/uid-4712")
 	type erased struct {
-		Token             string
+		Pseudonym         string
 		Lessons, Messages int
 	}
 	erase := func(body string) (got erased) {
@@ -107,14 +111,32 @@ func TestErase_TheInputIsChecked(t *testing.T) {
 	s.callAs("", "POST", "/api/v1/erase", `{"token_uid":"a"}`).want(http.StatusUnauthorized)
 }
 
+// failingLessons are a record of lessons that is down, if it is to be.
+type failingLessons struct {
+	routing.LessonStore
+	down atomic.Bool
+}
+
+func (f *failingLessons) EraseLessons(ctx context.Context, e []routing.Erasure, now time.Time) (int64, error) {
+	if f.down.Load() {
+		return 0, errors.New("the record is down")
+	}
+	return f.LessonStore.EraseLessons(ctx, e, now)
+}
+
 func TestErase_ADatabaseThatFailsIsSaid(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	if err := s.stores.Close(); err != nil {
-		t.Fatal(err)
-	}
+	s.lessons.down.Store(true)
 	s.call("POST", "/api/v1/erase", `{"token_uid":"uid-4711"}`).want(http.StatusServiceUnavailable).wantError("call again")
-	if logs := s.logs.String(); strings.Contains(logs, "uid-4711") || !strings.Contains(logs, s.stores.Names.Token("uid-4711")) {
+	name := s.stores.Names.Token("uid-4711")
+	if logs := s.logs.String(); strings.Contains(logs, "uid-4711") || !strings.Contains(logs, name) {
 		t.Errorf("the log has the uid, or not the pseudonym: %s", logs)
 	}
+	trail := s.trailOf("?limit=1")
+	if len(trail) != 1 || trail[0].Target != name || trail[0].Outcome != "failed" {
+		t.Errorf("the trail says %+v", trail)
+	}
+	s.lessons.down.Store(false)
+	s.call("POST", "/api/v1/erase", `{"token_uid":"uid-4711"}`).want(http.StatusOK)
 }

@@ -26,7 +26,7 @@ type eraseCommand struct {
 
 // erasure is the answer of POST /api/v1/erase.
 type erasure struct {
-	Token             string
+	Pseudonym         string
 	Lessons, Messages int
 }
 
@@ -106,7 +106,7 @@ func (c *eraseCommand) ask(ctx context.Context, target string, body []byte) (don
 	if response.StatusCode != http.StatusOK {
 		return done, refusalOf(response.StatusCode, raw)
 	}
-	if err := json.Unmarshal(raw, &done); err != nil || done.Token == "" {
+	if err := json.Unmarshal(raw, &done); err != nil || done.Pseudonym == "" {
 		return done, errors.New("the answer is not one of Busbar's admin API: is --admin-url right?")
 	}
 	return done, nil
@@ -135,7 +135,7 @@ func (e erasure) text(owner string) string {
 		of = "the token of " + strings.ToUpper(strings.TrimSpace(owner))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "In log and journal %s was called %s.\n", of, e.Token)
+	fmt.Fprintf(&b, "In log and journal %s was called %s.\n", of, e.Pseudonym)
 	sentence := func(n int, one, many, none string) {
 		switch n {
 		case 0:
