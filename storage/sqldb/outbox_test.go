@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,9 @@ func TestTheMarkOfAPreviousBinaryBecomesTheOutbox(t *testing.T) {
 		raw, dialect := rawPool(t, d), goose.DialectPostgres
 		if d.file != "" {
 			dialect = goose.DialectSQLite3
+			if err := os.MkdirAll(filepath.Dir(d.file), 0o700); err != nil {
+				t.Fatal(err)
+			}
 		}
 		previous, err := goose.NewProvider(dialect, raw, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 		if err != nil {
