@@ -32,8 +32,12 @@ type soakOptions struct {
 	// FillLimit, DrainLimit and Limit bound the filling, the waiting for empty
 	// lanes, and all.
 	FillLimit, DrainLimit, Limit time.Duration
-	Output                       string
-	Seed                         uint64
+	// ForwardTimeout is the hub's; with NotTimed neither lag nor memory is judged,
+	// for tests that share their machine.
+	ForwardTimeout time.Duration
+	NotTimed       bool
+	Output         string
+	Seed           uint64
 	// Postgres and Redis are servers for several replicas; empty is the embedded
 	// default.
 	Postgres, Redis string
@@ -70,6 +74,8 @@ func parseSoakOptions(args []string, terminal io.Writer) (soakOptions, error) {
 	flags.DurationVar(&o.FillLimit, "fill-limit", 4*time.Minute, "fill the catalog for at most this time")
 	flags.DurationVar(&o.DrainLimit, "drain-limit", 90*time.Second, "wait for empty lanes for at most this time")
 	flags.DurationVar(&o.Limit, "limit", 15*time.Minute, "end the run after this time")
+	flags.DurationVar(&o.ForwardTimeout, "forward-timeout", 30*time.Second, "the hub's, after which it gives a hanging receiver up")
+	flags.BoolVar(&o.NotTimed, "not-timed", false, "do not judge lag and memory")
 	flags.StringVar(&o.Output, "o", "", "write the report to this file, too")
 	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "seed of what is pushed when")
 	if err := flags.Parse(args); err != nil {

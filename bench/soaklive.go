@@ -162,7 +162,7 @@ func (s *soaking) count(ctx context.Context) error {
 	r.JournalDropped = m.sum("busbar_journal_dropped_total")
 	r.Accepted, r.Refused, r.Unsure = s.drive.accepted, s.drive.refused, s.drive.unsure
 	r.Pulls, r.Watch, r.Answers = s.pulls, s.watch, &s.drive.answers
-	r.Direct, r.Lone, r.Wanted = s.direct.kinds, len(s.hubs) == 1, s.opts.locations()
+	r.Direct, r.Lone, r.Wanted, r.Timed = s.direct.kinds, len(s.hubs) == 1, s.opts.locations(), !s.opts.NotTimed
 	r.Example = s.drive.example + s.direct.example
 	if r.Size, err = s.record.size(ctx); err != nil {
 		return err

@@ -49,8 +49,9 @@ type soakReport struct {
 	Direct    map[traffic]*directCount
 	Pulls     pulling
 	Watch     *watching
-	// Lone tells that there is one replica: then nothing may come twice.
-	Lone bool
+	// Lone tells that there is one replica: then nothing may come twice. Timed
+	// tells that lag and memory are judged.
+	Lone, Timed bool
 
 	Pause, Collections, JournalDropped float64
 	Size, JournalRecords, JournalSize  int64
@@ -99,9 +100,7 @@ type soakGoal struct {
 }
 
 func (r *soakReport) goals() []soakGoal {
-	all := r.class(healthy, slow, hungUp, away)
-	sound := r.class(healthy, slow)
-	least, growth := r.growth()
+	all, sound, hanging := r.class(healthy, slow, hungUp, away), r.class(healthy, slow), r.class(hungUp)
 	goals := []soakGoal{
 		{"Locations filled", fmt.Sprint(r.Locations), fmt.Sprint(r.Wanted), r.Locations == r.Wanted},
 		{"pushes not accepted", fmt.Sprint(r.Refused + r.Unsure), "0", r.Refused+r.Unsure == 0 && r.Accepted > 0},
@@ -116,14 +115,30 @@ func (r *soakReport) goals() []soakGoal {
 		{"states that nobody accepted, or unreadable pushes", fmt.Sprint(all.Unknown + all.Unreadable), "0", all.Unknown+all.Unreadable == 0},
 		{"pushes out of order", fmt.Sprint(all.Disordered), "0", all.Disordered == 0},
 		{"legs under way after the end", fmt.Sprint(r.Undelivered), "0", r.Undelivered == 0},
-		{"lag p99 of healthy receivers", millis(r.Country.P99), "< " + millis(soakLag), r.Country.P99 < soakLag},
-		{"memory grown over the soak", megabytes(growth), "≤ " + megabytes(least), growth <= least},
+		{"states that hanging receivers missed, and failed legs by the hub's count", fmt.Sprintf("%d, %d", hanging.Missed, r.failed()),
+			"not more than failed", hanging.Missed <= r.failed()},
 		r.directGoal(),
 	}
 	if r.Lone {
 		goals = append(goals, soakGoal{"pushes that came twice", fmt.Sprint(all.Duplicates), "0", all.Duplicates == 0})
 	}
+	if r.Timed {
+		most, growth := r.growth()
+		goals = append(goals,
+			soakGoal{"lag p99 of healthy receivers", millis(r.Country.P99), "< " + millis(soakLag), r.Country.P99 < soakLag},
+			soakGoal{"memory grown over the soak", megabytes(growth), "≤ " + megabytes(most), growth <= most})
+	}
 	return goals
+}
+
+// failed are the legs that ended neither with an answer nor by a newer state.
+func (r *soakReport) failed() (sum uint64) {
+	for outcome, n := range r.Legs {
+		if outcome != "ok" && outcome != "superseded" {
+			sum += n
+		}
+	}
+	return sum
 }
 
 // growth is what the memory grew by, and what it may.
@@ -208,7 +223,7 @@ func (r *soakReport) notes() []string {
 		fmt.Sprintf("filled with %d Locations, %s of documents, in %.0f s: %.0f/s", r.Locations, megabytes(r.Raw), r.FillTook.Seconds(), float64(r.Locations)/r.FillTook.Seconds()),
 		fmt.Sprintf("accepted %d (%.0f/s), delivered %d (%.0f/s); a push was answered in %s (p50), %s (p99)", r.Accepted, float64(r.Accepted)/seconds,
 			delivered, float64(delivered)/seconds, millis(r.Answers.quantile(0.5)), millis(r.Answers.quantile(0.99))),
-		fmt.Sprintf("lag of healthy receivers: p50 %s, p99 %s, longest %s; lanes were empty %.1f s after the last push",
+		fmt.Sprintf("lag since the push was due, of the receivers that were healthy all the time: p50 %s, p99 %s, longest %s; lanes were empty %.1f s after the last push",
 			millis(r.Country.P50), millis(r.Country.P99), millis(r.class(healthy).Max), r.Drained.Seconds()),
 		fmt.Sprintf("control, what the machine adds: an empty question to the receivers' process took p50 %s, p99 %s, at most %s; a sleeper woke late by p50 %s, p99 %s, at most %s",
 			millis(w.echo.quantile(0.5)), millis(w.echo.quantile(0.99)), millis(w.echoLongest),

@@ -69,7 +69,7 @@ func hubName(i int) string { return "busbar-" + strconv.Itoa(i+1) }
 
 // startHubs starts the replicas, the first alone: it makes the tables.
 func (s *soaking) startHubs(ctx context.Context) error {
-	env := s.record.env
+	env := append(s.record.env, "BUSBAR_FORWARD_TIMEOUT="+s.opts.ForwardTimeout.String())
 	if s.record.shared {
 		env = append(env, "BUSBAR_SECRET_KEY="+rand.Text()+rand.Text())
 	}
