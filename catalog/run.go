@@ -38,7 +38,9 @@ func (c *Catalog) Run(ctx context.Context) {
 			c.close(ctx)
 			return
 		case w := <-c.waiting:
-			c.commit(ctx, c.batch(w))
+			batch, done := c.batch(w)
+			c.commit(ctx, batch)
+			done()
 		case <-follow.C:
 			failing = c.tryFollow(ctx, failing)
 		case <-forget.C:
@@ -58,12 +60,13 @@ func (c *Catalog) close(ctx context.Context) {
 	for {
 		select {
 		case w := <-c.waiting:
-			batch := c.batch(w)
+			batch, done := c.batch(w)
 			if err == nil {
 				err = c.commit(ctx, batch)
 			} else {
 				c.fail(ctx, batch, err)
 			}
+			done()
 		default:
 			return
 		}
