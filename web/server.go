@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -31,6 +32,8 @@ type Server struct {
 	// streamsEnd is closed by endStreams.
 	streamsEnd chan struct{}
 	endStreams func()
+	// streams are open now.
+	streams atomic.Int32
 }
 
 // Config wires a Server; every field is needed.
