@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +18,9 @@ import (
 func TestP10_SmallSoak(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// As programs of their own: the soak starts itself again, and the hub.
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "busbar/bench", "busbar/cmd/busbar")
+	// As programs of their own, since the soak starts itself again, and the hub; built
+	// as this test is, so that little is left to compile.
+	build := exec.Command("go", "build", "-race="+raceDetector(), "-o", dir+string(filepath.Separator), "busbar/bench", "busbar/cmd/busbar")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -39,6 +41,18 @@ func TestP10_SmallSoak(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", want, out)
 		}
 	}
+}
+
+// raceDetector tells whether this test runs with it.
+func raceDetector() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-race" {
+				return s.Value
+			}
+		}
+	}
+	return "false"
 }
 
 func TestSoakOptionsAreChecked(t *testing.T) {

@@ -192,12 +192,12 @@ func (r *soakReport) markdown(when time.Time, notes []string) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", g.what, g.got, g.goal, verdict)
 	}
-	b.WriteString("\n| receivers | number | pushes answered | states seen | superseded | missed | EVSEs stale | whole Locations | twice | lag p99 of the worst | longest lag |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n| receivers | number | pushes answered | states seen | superseded | missed | EVSEs stale | whole Locations | twice | out of order | lag p99 of the worst | longest lag |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, m := range []mood{healthy, slow, hungUp, away} {
 		c := r.class(m)
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s |\n", m, c.receivers, c.Pushes, c.States, c.Skipped,
-			c.Missed, c.Stale, c.Presents, c.Duplicates, millis(c.P99), millis(c.Max))
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s |\n", m, c.receivers, c.Pushes, c.States, c.Skipped,
+			c.Missed, c.Stale, c.Presents, c.Duplicates, c.Disordered, millis(c.P99), millis(c.Max))
 	}
 	b.WriteString("\n| when | resident | Go's heap | goroutines | database |\n|---|---|---|---|---|\n")
 	for _, s := range r.Stages {

@@ -45,7 +45,7 @@ func (s *soaking) look(ctx, whole context.Context) {
 			return
 		}
 		w.samples = append(w.samples, soakSample{time.Now(), sum})
-		if n%2 == 0 {
+		if n%2 == 1 {
 			continue // metrics are dearer
 		}
 		m, err := s.metrics(whole)
