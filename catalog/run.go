@@ -99,11 +99,13 @@ func (c *Catalog) load(ctx context.Context) bool {
 // the old.
 func (c *Catalog) reload(ctx context.Context) error {
 	began := now()
-	fresh, rows := newShelves(), make([]Row, 0, maxBatch)
+	fresh, rows, bytes := newShelves(), make([]Row, 0, maxBatch), 0
 	revision, _, err := c.cfg.Store.Load(ctx, func(r Row) error {
-		if rows = append(rows, r); len(rows) == maxBatch {
+		rows, bytes = append(rows, r), bytes+len(r.Document)
+		if len(rows) == maxBatch || bytes >= maxBatchBytes {
 			fresh.fill(rows)
-			rows = rows[:0]
+			clear(rows)
+			rows, bytes = rows[:0], 0
 		}
 		return ctx.Err()
 	})
