@@ -112,6 +112,10 @@ func (s *soaking) connections(ctx context.Context, when string) error {
 	return err
 }
 
+// calmLooks, a tenth of a second apart, find nothing under way before it is
+// believed: something may be between two replicas.
+const calmLooks = 10
+
 // drain lets all receivers recover and waits until nothing is under way.
 func (s *soaking) drain(ctx context.Context) error {
 	for _, m := range []mood{hungUp, slow, away} {
@@ -120,14 +124,17 @@ func (s *soaking) drain(ctx context.Context) error {
 		}
 	}
 	begin := time.Now()
-	for {
+	for calm := 0; ; {
 		m, err := s.metrics(ctx)
 		if err != nil {
 			return err
 		}
-		s.report.Undelivered = uint64(m.sum(queueMetric))
-		s.report.Drained = time.Since(begin)
-		if s.report.Undelivered == 0 || s.report.Drained > s.opts.DrainLimit {
+		if s.report.Undelivered = uint64(m.sum(queueMetric)) + s.record.open(ctx); s.report.Undelivered > 0 {
+			calm, s.report.Drained = 0, time.Since(begin)
+		} else {
+			calm++
+		}
+		if calm == calmLooks || s.report.Drained > s.opts.DrainLimit {
 			s.opts.Say("%d legs under way after %.1f s", s.report.Undelivered, s.report.Drained.Seconds())
 			return s.connections(ctx, "at the end")
 		}

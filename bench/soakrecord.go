@@ -91,6 +91,15 @@ func openPostgres(ctx context.Context, o soakOptions) (*record, error) {
 	}, nil
 }
 
+// open is how many accepted broadcasts have not ended by the record, which notes
+// that a little later than the receivers do.
+func (r *record) open(ctx context.Context) (n uint64) {
+	if err := r.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM outbox_commits").Scan(&n); err != nil {
+		return 0 // a hub that keeps none: the legs alone tell
+	}
+	return n
+}
+
 // journal is how many messages the journal has, in how many bytes.
 func (r *record) journal(ctx context.Context) (records, size int64, err error) {
 	err = r.db.QueryRowContext(ctx,

@@ -40,8 +40,8 @@ type soakReport struct {
 	Country                   countryReport
 	// Legs are the hub's, by outcome.
 	Legs map[string]uint64
-	// Undelivered are the legs under way when waiting for them ended, after
-	// Drained.
+	// Undelivered are the legs under way, and the broadcasts open in the record,
+	// when waiting for them ended; Drained is when there were none.
 	Undelivered uint64
 	Drained     time.Duration
 	// Differing are the EVSEs of which a replica has not the last state.
@@ -114,7 +114,7 @@ func (r *soakReport) goals() []soakGoal {
 		{"answered legs by the hub's count = by the receivers'", fmt.Sprintf("%d = %d", r.Legs["ok"], all.Pushes), "equal", r.Legs["ok"] == all.Pushes},
 		{"states that nobody accepted, or unreadable pushes", fmt.Sprint(all.Unknown + all.Unreadable), "0", all.Unknown+all.Unreadable == 0},
 		{"pushes out of order", fmt.Sprint(all.Disordered), "0", all.Disordered == 0},
-		{"legs under way after the end", fmt.Sprint(r.Undelivered), "0", r.Undelivered == 0},
+		{"legs under way, or broadcasts open in the record, after the end", fmt.Sprint(r.Undelivered), "0", r.Undelivered == 0},
 		{"states that hanging receivers missed, and failed legs by the hub's count", fmt.Sprintf("%d, %d", hanging.Missed, r.failed()),
 			"not more than failed", hanging.Missed <= r.failed()},
 		r.directGoal(),
