@@ -129,7 +129,15 @@ func (s *soaking) drain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.report.Undelivered = uint64(m.sum(queueMetric)) + s.record.open(ctx); s.report.Undelivered > 0 {
+		s.report.Undelivered = uint64(m.sum(queueMetric))
+		if m.has(outboxMetric) {
+			open, err := s.record.open(ctx)
+			if err != nil {
+				return err
+			}
+			s.report.Undelivered += open
+		}
+		if s.report.Undelivered > 0 {
 			calm, s.report.Drained = 0, time.Since(begin)
 		} else {
 			calm++

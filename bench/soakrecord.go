@@ -93,11 +93,9 @@ func openPostgres(ctx context.Context, o soakOptions) (*record, error) {
 
 // open is how many accepted broadcasts have not ended by the record, which notes
 // that a little later than the receivers do.
-func (r *record) open(ctx context.Context) (n uint64) {
-	if err := r.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM outbox_commits").Scan(&n); err != nil {
-		return 0 // a hub that keeps none: the legs alone tell
-	}
-	return n
+func (r *record) open(ctx context.Context) (n uint64, err error) {
+	err = r.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM outbox_commits").Scan(&n)
+	return n, err
 }
 
 // journal is how many messages the journal has, in how many bytes.

@@ -138,8 +138,12 @@ func (w *watching) most() (most int64) {
 	return most
 }
 
-// queueMetric counts the legs that have not ended.
-const queueMetric = "busbar_broadcast_queue"
+// queueMetric counts the legs that have not ended; outboxMetric is there when the
+// hub keeps account in the record of the broadcasts that have not.
+const (
+	queueMetric  = "busbar_broadcast_queue"
+	outboxMetric = "busbar_outbox_open"
+)
 
 // metricSet is the metrics of the replicas, by name and labels.
 type metricSet []map[string]float64
@@ -182,6 +186,16 @@ func (m metricSet) sum(name string) (sum float64) {
 		sum += values[name]
 	}
 	return sum
+}
+
+// has tells whether any replica has a metric.
+func (m metricSet) has(name string) bool {
+	for _, values := range m {
+		if _, ok := values[name]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // most is the largest over the replicas.

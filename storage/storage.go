@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,14 +89,15 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{}
+	stores := &Stores{Replica: newReplicaID()}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
-	stores.Catalog, stores.Marks = db.Catalog(), db.Marks()
+	stores.Catalog, stores.Marks = db.Catalog(stores.Replica), db.Marks()
+	stores.Outbox = db.Outbox(sealer, stores.Replica)
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
 	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
@@ -108,6 +111,14 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 		return nil, errors.Join(err, stores.Close())
 	}
 	return stores, nil
+}
+
+// newReplicaID is drawn anew at each start: what an earlier process left is
+// another replica's.
+func newReplicaID() routing.ReplicaID {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return routing.ReplicaID(hex.EncodeToString(id))
 }
 
 func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB, err error) {
