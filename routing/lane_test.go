@@ -205,7 +205,7 @@ func TestABodyIsHeldUntilItsLastLegEnds(t *testing.T) {
 	t.Parallel()
 	f := NewFanout(FanoutConfig{})
 	d := pushOf(t, "PUT /L1 a")
-	d.fanout, d.Body, d.done = f, make([]byte, 100), func() {}
+	d.fanout, d.Body = f, make([]byte, 100)
 	d.left.Store(2)
 	d.hold()
 	for _, want := range []int64{100, 0} {
