@@ -146,7 +146,11 @@ func (b *backend) accept() error {
 
 // exchange answers the requests that have arrived on a connection.
 func (b *backend) exchange(fd int32) {
-	for w := b.wires[fd]; ; {
+	w := b.wires[fd]
+	if w == nil {
+		return // it was closed since it became ready
+	}
+	for {
 		head, body, err := w.next()
 		if err == syscall.EAGAIN {
 			return
@@ -155,14 +159,18 @@ func (b *backend) exchange(fd int32) {
 			err = b.reply(fd, head, body)
 		}
 		if err != nil { // the contestant sees it, and its requester fails
-			socket(fd).Close()
-			delete(b.wires, fd)
+			b.drop(fd)
 			return
 		}
 		if w.empty() {
 			return // without asking the kernel for more
 		}
 	}
+}
+
+func (b *backend) drop(fd int32) {
+	socket(fd).Close()
+	delete(b.wires, fd)
 }
 
 // reply answers a request, if it is to be answered now.

@@ -60,6 +60,8 @@ type receiver struct {
 	mood mood
 	// worst is the mood by which it is judged: what it was before it recovered.
 	worst mood
+	// swallowed are the pushes that it did not answer because it hung.
+	swallowed []lateAnswer
 	sights
 }
 
@@ -113,7 +115,7 @@ func (c *country) reply(b *backend, fd int32, head, body []byte) error {
 	method, rest, _ := bytes.Cut(firstOf(head), []byte(" "))
 	path, _, _ := bytes.Cut(rest, []byte(" "))
 	if what, ok := bytes.CutPrefix(path, []byte(countryPath)); ok {
-		_, err := socket(fd).Write(c.told(string(what), body))
+		_, err := socket(fd).Write(c.told(b, string(what), body))
 		return err
 	}
 	name, object, _ := bytes.Cut(path[1:], []byte("/"))
@@ -127,6 +129,7 @@ func (c *country) reply(b *backend, fd int32, head, body []byte) error {
 		return err
 	}
 	if r.mood == hungUp {
+		r.swallowed = append(r.swallowed, lateAnswer{now, fd, b.wires[fd]})
 		return nil
 	}
 	c.ledger.take(&r.sights, pushed, body, method[1] == 'U', now)
@@ -158,12 +161,12 @@ func (c *country) catchUp(b *backend, now time.Time) {
 }
 
 // told does what is asked below countryPath.
-func (c *country) told(what string, body []byte) []byte {
+func (c *country) told(b *backend, what string, body []byte) []byte {
 	verb, rest, _ := strings.Cut(what, "/")
 	switch verb {
 	case "mood":
 		name, m, _ := strings.Cut(rest, "/")
-		c.become(name, mood(m))
+		c.become(b, name, mood(m))
 	case "commands":
 		asked := c.commands
 		c.commands = nil
@@ -178,7 +181,9 @@ func (c *country) told(what string, body []byte) []byte {
 	return c.ledgered
 }
 
-func (c *country) become(name string, m mood) {
+// become gives a receiver a mood. One that hangs no more closes the connections on
+// which it owes an answer, as a program does that is started again.
+func (c *country) become(b *backend, name string, m mood) {
 	r := c.receivers[name]
 	if r == nil {
 		r = &receiver{worst: m}
@@ -186,6 +191,12 @@ func (c *country) become(name string, m mood) {
 		c.names = append(c.names, name)
 	}
 	r.mood = m
+	for _, l := range r.swallowed {
+		if b.wires[l.fd] == l.w {
+			b.drop(l.fd)
+		}
+	}
+	r.swallowed = nil
 	if m != healthy {
 		r.worst = m
 	}

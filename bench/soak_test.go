@@ -27,7 +27,7 @@ func TestP10_SmallSoak(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	soak := exec.CommandContext(ctx, filepath.Join(dir, "bench"), soakCommand, "-busbar", filepath.Join(dir, "busbar"),
-		"-platforms", "20", "-evses", "500", "-duration", "2s", "-forward-timeout", "1s", "-not-timed")
+		"-platforms", "20", "-evses", "500", "-duration", "2s", "-not-timed")
 	out, err := soak.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
