@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +34,8 @@ type Server struct {
 	brake      *brake
 	// brakeLog keeps whoever guesses tokens from filling the log.
 	brakeLog rate.Sometimes
+	// streams are open now.
+	streams atomic.Int32
 }
 
 // Config wires a Server; every field is needed.

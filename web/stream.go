@@ -18,6 +18,10 @@ const (
 	recheckEvery = time.Second
 	// streamWrite bounds one write: a listener that does not read is let go.
 	streamWrite = 30 * time.Second
+	// mostStreams are open at a time: each has room for a thousand events.
+	mostStreams = 100
+	// streamRetry is when one that was refused may try again, in seconds.
+	streamRetry = "10"
 )
 
 // EndStreams ends all streams, which otherwise last as long as their clients
@@ -31,6 +35,12 @@ func (s *Server) streamMessages(c *gin.Context) {
 	p := parameters{c, fields{}, s.cfg.Names}
 	filter, recent := p.filter(), p.number("recent", 0, 0, 1000)
 	if p.failed() {
+		return
+	}
+	defer s.streams.Add(-1)
+	if s.streams.Add(1) > mostStreams {
+		c.Header("Retry-After", streamRetry)
+		fail(c, http.StatusTooManyRequests, "too many streams are open", nil)
 		return
 	}
 	out := stream{c: c, rc: http.NewResponseController(c.Writer)}
