@@ -74,6 +74,9 @@ func failureOf(err error, to ocpi.PartyKey) (Outcome, *ocpi.Error) {
 		return OutcomeCancelled, ocpi.Errorf(ocpi.HubError, "the requester closed the connection")
 	case peer.Busy:
 		return OutcomeUnreachable, ocpi.Errorf(ocpi.HubError, "all %d connections to the platform of %s are in use", peer.MaxConns, to)
+	case peer.Full:
+		return OutcomeBadAnswer, ocpi.Errorf(ocpi.HubError,
+			"the hub had no room for the answer of %s (BUSBAR_BODY_MEMORY); the message was forwarded", to)
 	}
 	return OutcomeBadAnswer, ocpi.Errorf(ocpi.HubError, "%s answered with something that is not HTTP, or too large", to)
 }

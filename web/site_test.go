@@ -53,6 +53,7 @@ type site struct {
 
 	mu      sync.Mutex
 	ready   error
+	routes  error
 	answers []answer
 	// secrets are the tokens that exist, with what they are.
 	secrets map[string]string
@@ -100,7 +101,7 @@ func newSite(t *testing.T) *site {
 		Router:     routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
 		Catalog:    catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
 		Fanout:     routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
-		AdminToken: sha256.Sum256([]byte(adminToken)), Ready: s.readiness,
+		AdminToken: sha256.Sum256([]byte(adminToken)), Ready: s.readiness, Routes: s.routing,
 	})
 	listener := httptest.NewServer(s.server.Handler())
 	t.Cleanup(listener.Close)
@@ -122,6 +123,18 @@ func (s *site) readiness(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ready
+}
+
+func (s *site) routing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routes
+}
+
+func (s *site) setRoutes(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes = err
 }
 
 func (s *site) setReady(err error) {

@@ -37,6 +37,7 @@ type Dialer struct {
 	// What follows is dial and the bounds above; tests set their own.
 	open                func(context.Context, *Target) (net.Conn, error)
 	maxConns, maxAnswer int
+	memory              Memory
 }
 
 // DialerConfig configures a Dialer.
@@ -47,13 +48,18 @@ type DialerConfig struct {
 	// TLS is the base of every TLS configuration; nil means the system's roots.
 	// The server name is filled in, and TLS 1.2 is the least.
 	TLS *tls.Config
+	// Memory bounds the bytes of all answers beyond 64 KiB each; nil does not.
+	Memory Memory
 }
 
 // NewDialer makes a Dialer.
 func NewDialer(cfg DialerConfig) *Dialer {
 	d := &Dialer{
 		net: net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}, tls: &tls.Config{},
-		maxConns: MaxConns, maxAnswer: MaxAnswer,
+		maxConns: MaxConns, maxAnswer: MaxAnswer, memory: cfg.Memory,
+	}
+	if d.memory == nil {
+		d.memory = unbounded{}
 	}
 	d.open = d.dial
 	if cfg.TLS != nil {
