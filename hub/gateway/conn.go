@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,8 @@ type conn struct {
 	open        *openConns
 	state       atomic.Int32
 	arrival     arrival
+	// unread tells that the requester may still be sending what was refused.
+	unread atomic.Bool
 	// held is what was written while holding, for writeBehind.
 	held    []byte
 	holding bool
@@ -206,8 +209,27 @@ func (c *conn) writeBehind(buffer *bufio.Writer, pieces ...[]byte) (int64, error
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
+	if c.unread.CompareAndSwap(true, false) {
+		c.linger()
+	}
 	c.open.remove(c)
 	return c.Conn.Close()
+}
+
+// Bounds of what is read from a requester that was refused while it was sending.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// linger reads on after the answer for a moment: closing a connection on which
+// something unread lies makes the requester's kernel forget the answer.
+func (c *conn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 }
 
 const deadlineStep = time.Second

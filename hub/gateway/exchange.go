@@ -49,6 +49,9 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 	if err != nil {
 		s.refuse(c, err)
 		c.SetConnectionClose()
+		if own := underlying(c.Conn()); own != nil {
+			own.unread.Store(true)
+		}
 		return
 	}
 	if own := underlying(c.Conn()); own != nil {
@@ -82,6 +85,9 @@ func parseTarget(target string) (*url.URL, error) {
 		return nil, errors.New("a fragment in the request target")
 	}
 	path, query, _ := strings.Cut(target, "?")
+	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "http://") && !strings.HasPrefix(path, "https://") {
+		return nil, errTarget
+	}
 	simple := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//")
 	for i := 0; simple && i < len(target); i++ {
 		c := target[i]
@@ -210,6 +216,9 @@ func (x *exchange) finish() {
 	x.WriteHeader(http.StatusOK)
 	if !x.body.ended && x.c.Request.Header.ContentLength() != 0 && x.c.Request.Header.ContentLength() != -2 {
 		x.c.SetConnectionClose()
+		if own := underlying(x.c.Conn()); own != nil {
+			own.unread.Store(true)
+		}
 	}
 	x.c, x.body = nil, body{}
 }
