@@ -173,7 +173,8 @@ func (c *conn) arrived() {
 	late := c.arrival == dripping
 	c.arrival = whole
 	if late {
-		_ = c.SetReadDeadline(time.Now().Add(c.open.bounds.read)) // a broken connection shows in reading
+		c.read = time.Now().Add(c.open.bounds.read)
+		_ = c.Conn.SetReadDeadline(c.read) // a broken connection shows in reading
 	}
 }
 
