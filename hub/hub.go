@@ -16,7 +16,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sync/semaphore"
 
 	"busbar/catalog"
 	"busbar/hub/gateway"
@@ -103,7 +102,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
-	memory := semaphore.NewWeighted(cfg.BodyMemory)
+	memory := gateway.NewMemory(cfg.BodyMemory, registry)
 	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: memory})
 	directory := parties.NewDirectory(dialer)
 	if cfg.ClosedAgreements {
@@ -161,7 +160,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
-		Memory: memory, MaxMemory: cfg.BodyMemory, MaxConnections: cfg.MaxConnections,
+		Memory: memory, MaxConnections: cfg.MaxConnections,
 		Limits: gateway.Limits{Concurrency: cfg.PlatformConcurrency, Rate: cfg.PlatformRate}, Shares: h.stores.Shares,
 		TrustedProxies: cfg.TrustedProxies, Metrics: registry,
 		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard,

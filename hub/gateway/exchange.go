@@ -209,12 +209,20 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// readAhead is how much of a body fasthttp reads with the header.
+const readAhead = 8 << 10
+
 // finish sends an answer without a body if the handler wrote nothing, and ends
 // the connection when the request's body was not read to its end: what is left
 // of it is no next request.
 func (x *exchange) finish() {
 	x.WriteHeader(http.StatusOK)
-	if !x.body.ended && x.c.Request.Header.ContentLength() != 0 && x.c.Request.Header.ContentLength() != -2 {
+	length := x.c.Request.Header.ContentLength()
+	if length > 0 && length <= readAhead {
+		// All of it is here: whoever is refused often need not connect anew.
+		_, _ = io.CopyN(io.Discard, &x.body, int64(length))
+	}
+	if !x.body.ended && length != 0 && length != -2 {
 		x.c.SetConnectionClose()
 		if own := underlying(x.c.Conn()); own != nil {
 			own.unread.Store(true)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"busbar/ocpi"
 	"busbar/parties"
@@ -34,9 +33,8 @@ type Config struct {
 	Logger    *slog.Logger
 	// MaxBody is the largest request body, in bytes; a larger one gets 413.
 	MaxBody int64
-	// Memory holds MaxMemory bytes, the bound on the bodies that are held at once.
-	Memory    *semaphore.Weighted
-	MaxMemory int64
+	// Memory bounds the bodies that are held at once.
+	Memory *Memory
 	// MaxConnections is how many connections are open at once.
 	MaxConnections int
 	// Limits bound what one platform takes. Shares may be nil.

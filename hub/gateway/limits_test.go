@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/semaphore"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"busbar/ocpi/peer"
@@ -300,8 +300,8 @@ func TestMemory_IsTakenAsBytesArrive(t *testing.T) {
 	t.Parallel()
 	const most, announced = 64 << 20, 16 << 20
 	for name, length := range map[string]int64{"announced": announced, "chunked": -1} {
-		memory := semaphore.NewWeighted(most)
-		held := lease{memory: memory, most: most}
+		memory := NewMemory(most, prometheus.NewRegistry())
+		held := lease{memory: memory}
 		source := &pieces{left: announced}
 		source.look = func(sent int) {
 			if held.held > max(2*int64(sent), 0)+freeBody {
@@ -338,9 +338,9 @@ func (s stopped) Read(b []byte) (int, error) {
 
 func TestMemory_WithoutRoomABodyIsRefused(t *testing.T) {
 	t.Parallel()
-	memory := semaphore.NewWeighted(300 << 10)
+	memory := NewMemory(300<<10, prometheus.NewRegistry())
 	read := func(size int) (*lease, error) {
-		held := &lease{memory: memory, most: 300 << 10}
+		held := &lease{memory: memory}
 		r := &http.Request{Body: stopped{&pieces{left: size, look: func(int) {}}}, ContentLength: int64(size), Header: http.Header{}}
 		_, err := readBody(r, make([]byte, 0, 4096), 1<<20, held)
 		if err != nil && strings.Contains(err.Error(), "stopped") {

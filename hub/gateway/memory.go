@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"busbar/ocpi"
@@ -14,10 +16,41 @@ import (
 // Buffers of that size are used again.
 const freeBody = 64 << 10
 
-// lease is what one request holds of the bound on the bytes of bodies.
+// Memory bounds the bytes of bodies that are held at once: of requests, and of
+// platforms' answers.
+type Memory struct {
+	free *semaphore.Weighted
+	most int64
+	held atomic.Int64
+}
+
+// NewMemory makes a Memory of most bytes.
+func NewMemory(most int64, registry prometheus.Registerer) *Memory {
+	m := &Memory{free: semaphore.NewWeighted(most), most: most}
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "busbar_body_bytes", Help: "Bytes of bodies that are held, of those that BUSBAR_BODY_MEMORY bounds.",
+	}, func() float64 { return float64(m.held.Load()) }))
+	return m
+}
+
+// TryAcquire takes n bytes, if they are free. It implements peer.Memory.
+func (m *Memory) TryAcquire(n int64) bool {
+	if !m.free.TryAcquire(n) {
+		return false
+	}
+	m.held.Add(n)
+	return true
+}
+
+// Release gives n bytes back.
+func (m *Memory) Release(n int64) {
+	m.held.Add(-n)
+	m.free.Release(n)
+}
+
+// lease is what one request holds of it.
 type lease struct {
-	memory *semaphore.Weighted
-	most   int64
+	memory *Memory
 	held   int64
 }
 
@@ -37,7 +70,7 @@ func (l *lease) hold(n int64) bool {
 func (l *lease) end() { l.hold(0) }
 
 // lease is one that holds nothing yet.
-func (g *Gateway) lease() lease { return lease{memory: g.cfg.Memory, most: g.cfg.MaxMemory} }
+func (g *Gateway) lease() lease { return lease{memory: g.cfg.Memory} }
 
 // grow makes room behind the bytes of a body of wanted bytes, if that is known.
 // The buffer doubles, so that who announces much and sends little holds little.
@@ -55,7 +88,7 @@ func (l *lease) grow(buf []byte, wanted int64) ([]byte, error) {
 		// Both buffers are there while one is copied.
 		old = l.held
 		if !l.hold(old + size) {
-			return nil, overMemory(l.most)
+			return nil, overMemory(l.memory.most)
 		}
 	}
 	next := make([]byte, len(buf), size)
