@@ -21,7 +21,7 @@ func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *
 	}
 	call := peer.Call{
 		Method: req.Method, Target: plan.Target, Path: req.Path, Query: req.Query,
-		Headers: headers[:], Body: req.Body, Anonymous: plan.Anonymous,
+		Headers: headers[:], Body: req.Body, Anonymous: plan.Anonymous, Stranger: plan.Stranger,
 	}
 	sent := time.Now()
 	answer, err := plan.Receiver.Client.Do(ctx, sent.Add(r.timeout(req)), &call)

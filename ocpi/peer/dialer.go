@@ -77,7 +77,11 @@ func NewDialer(cfg DialerConfig) *Dialer {
 
 // dial opens one connection and, for https, completes the TLS handshake.
 func (d *Dialer) dial(ctx context.Context, t *Target) (net.Conn, error) {
-	c, err := d.net.DialContext(ctx, "tcp", t.addr)
+	dialer := d.net
+	if t.guarded {
+		dialer.Control = guard
+	}
+	c, err := dialer.DialContext(ctx, "tcp", t.addr)
 	if err != nil || !t.tls {
 		return c, err
 	}
@@ -104,7 +108,8 @@ var errUnfair = errors.New("the requester did not wait for the connection")
 // newPool makes the pool for the host of t. Its breaker guards dialling only:
 // while a host refuses connections, requests to it fail at once, and a host
 // that is up costs nothing.
-func (d *Dialer) newPool(t Target) *pool {
+func (d *Dialer) newPool(t Target, guarded bool) *pool {
+	t.guarded = guarded
 	breaker := gobreaker.NewCircuitBreaker[net.Conn](gobreaker.Settings{
 		Timeout:     breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },

@@ -24,7 +24,7 @@ func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, a
 		}
 		return nil, &Error{Failure: f, Host: call.Target.host, Err: err}
 	}
-	pool, err := c.pool(call.Target)
+	pool, err := c.pool(call.Target, call.Stranger)
 	if err != nil {
 		return fail(Unreachable, err)
 	}
