@@ -91,6 +91,9 @@ func (r *Router) accept(plan *Plan, req *ocpi.Request, answer *peer.Answer, m *M
 	m.Outcome = outcome
 	reply := r.reply(plan, req, answer)
 	reply.HTTP, reply.Status, reply.Body = answer.Status(), code, answer.Body()
+	if reply.HTTP/100 == 2 && reply.HTTP > 202 {
+		reply.HTTP = 200 // 204 and 205 have no body, 206 only a part of one
+	}
 	if len(reply.Body) == 0 {
 		// It was accepted, so the hub says so in OCPI's words.
 		reply.Body = ocpi.Envelope(nil, ocpi.Success, "accepted by the receiver without a response body")
@@ -113,6 +116,9 @@ func judge(answer *peer.Answer, to ocpi.PartyKey, needsData bool) (Outcome, ocpi
 	case status/100 == 3:
 		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
 			"%s answered with a redirect (HTTP %d), which is not followed", to, status)
+	case aboutTheConnection(status):
+		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
+			"%s answered HTTP %d, which is about the hub's connection to it and not about the message", to, status)
 	case answer.Encoded():
 		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError, "%s answered with a Content-Encoding that was not asked for", to)
 	case status/100 == 2 && len(body) == 0 && !needsData:
@@ -130,6 +136,16 @@ func judge(answer *peer.Answer, to ocpi.PartyKey, needsData bool) (Outcome, ocpi
 		return OutcomeClientError, code, nil
 	}
 	return OutcomeServerError, code, nil
+}
+
+// aboutTheConnection tells statuses that a requester's HTTP library would take for
+// the hub's own: it would ask for a proxy's password, or send again (S4).
+func aboutTheConnection(status int) bool {
+	switch status {
+	case 407, 408, 411, 417, 421, 425, 426, 431, 511:
+		return true
+	}
+	return status >= 600
 }
 
 // answerNeedsData tells the requests whose answer is an object that the
