@@ -22,6 +22,9 @@
 // store's revision makes; a copy that fell too far behind is thrown away. The
 // scripts next to this file do each of these steps atomically.
 //
+// Shares tells the replicas, for as long as a few seconds, how much busy platforms
+// ask of each of them.
+//
 // The package keeps no record: Redis may be emptied at any time. It knows one
 // Redis server (or its failover address), not Redis Cluster's client.
 package rediscache
