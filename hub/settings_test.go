@@ -33,7 +33,7 @@ func TestSettings_DefaultsAreThoseOfTheContract(t *testing.T) {
 		Listen: ":8080", AdminListen: "127.0.0.1:8081", PublicURL: "http://localhost:8080",
 		Party: party, Name: "Busbar", DataDir: "./data",
 		ForwardTimeout: 30 * time.Second, MaxBody: 16 << 20, LogLevel: slog.LevelInfo,
-		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour,
+		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,
 		PlatformConcurrency: 256, BodyMemory: 512 << 20, MaxConnections: 10_000,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -54,7 +54,7 @@ func TestSettings_AreRead(t *testing.T) {
 		PlatformConcurrency: "0", PlatformRate: "50", BodyMemory: "2GiB", MaxConnections: "500",
 		TrustedProxies: "10.1.2.3/8, 2001:db8::1", TLSClientAuth: "Request",
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
-		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d",
+		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d", AuditRetention: "3650d",
 	}.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +72,7 @@ func TestSettings_AreRead(t *testing.T) {
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
 		LogLevel: slog.LevelWarn, LogJSON: true,
 		AliveInterval: 2 * time.Minute, ClosedAgreements: true, JournalRetention: 90 * 24 * time.Hour,
+		AuditRetention:    3650 * 24 * time.Hour,
 		SuppressUnchanged: true, PullNewPlatforms: true,
 		PlatformRate: 50, BodyMemory: 2 << 30, MaxConnections: 500, OptionalClientCert: true,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
@@ -144,6 +145,8 @@ func TestSettings_FaultsAreNamed(t *testing.T) {
 		"journal retention that overflows": {Settings{JournalRetention: "213505d"}, "JOURNAL_RETENTION"},
 		"journal retention beyond numbers": {Settings{JournalRetention: "99999999999999999999d"}, "JOURNAL_RETENTION"},
 		"journal retention of half a day":  {Settings{JournalRetention: "0.5d"}, "JOURNAL_RETENTION"},
+		"audit retention below a day":      {Settings{AuditRetention: "23h"}, "AUDIT_RETENTION"},
+		"audit retention of 11 years":      {Settings{AuditRetention: "4015d"}, "AUDIT_RETENTION"},
 		"key without a certificate":        {Settings{TLSKey: newPEMFiles(t).key}, "TLS_CERT"},
 		"certificate without a key":        {Settings{TLSCert: newPEMFiles(t).cert}, "TLS_KEY"},
 		"client CA without a certificate":  {Settings{TLSClientCA: newPEMFiles(t).cert}, "TLS_CLIENT_CA"},

@@ -26,6 +26,8 @@ const (
 	Busy Failure = "busy"
 	// Full: the hub had no room for the answer.
 	Full Failure = "full"
+	// Withdrawn: Call.Held said no, so nothing was sent.
+	Withdrawn Failure = "withdrawn"
 )
 
 // Error is a call that got no answer. Its text names the host, never the path,
