@@ -218,7 +218,7 @@ const readAhead = 8 << 10
 func (x *exchange) finish() {
 	x.WriteHeader(http.StatusOK)
 	length := x.c.Request.Header.ContentLength()
-	if length > 0 && length <= readAhead {
+	if !x.body.ended && length > 0 && length <= readAhead {
 		// All of it is here: whoever is refused often need not connect anew.
 		_, _ = io.CopyN(io.Discard, &x.body, int64(length))
 	}
