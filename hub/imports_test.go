@@ -38,17 +38,18 @@ var rooms = map[string][]string{
 
 // libraries belong to the packages named and to no other.
 var libraries = map[string][]string{
-	"gorm.io/":                    {"storage/sqldb"},
-	"modernc.org/sqlite":          {"storage/sqldb", "bench"}, // the soak asks how large the record is
-	"github.com/pressly/goose":    {"storage/sqldb"},
-	"github.com/redis/go-redis":   {"storage/rediscache"},
-	"github.com/tink-crypto/":     {"storage/seal"},
-	"github.com/gin-gonic/gin":    {"hub/gateway", "web", "hub"},
-	"github.com/valyala/fasthttp": {"ocpi/peer", "hub/gateway"},
-	"github.com/sony/gobreaker":   {"ocpi/peer"},
-	"github.com/alecthomas/kong":  {"cmd/busbar"},
-	"github.com/klauspost/":       {"catalog", "journal"},
-	"github.com/cespare/xxhash":   {"journal"},
+	"gorm.io/":                        {"storage/sqldb"},
+	"modernc.org/sqlite":              {"storage/sqldb", "bench"}, // the soak asks how large the record is
+	"github.com/pressly/goose":        {"storage/sqldb"},
+	"github.com/redis/go-redis":       {"storage/rediscache"},
+	"github.com/tink-crypto/":         {"storage/seal"},
+	"github.com/gin-gonic/gin":        {"hub/gateway", "web", "hub"},
+	"github.com/valyala/fasthttp":     {"ocpi/peer", "hub/gateway"},
+	"github.com/hashicorp/golang-lru": {"hub/gateway"},
+	"github.com/sony/gobreaker":       {"ocpi/peer"},
+	"github.com/alecthomas/kong":      {"cmd/busbar"},
+	"github.com/klauspost/":           {"catalog", "journal"},
+	"github.com/cespare/xxhash":       {"journal"},
 }
 
 // TestImports keeps the rooms apart (house.md). It reads the sources, so it

@@ -62,6 +62,10 @@ type Stores struct {
 	// of the others.
 	Replica routing.ReplicaID
 	Fleet   routing.Fleet
+	// Shares tells the replicas what platforms ask of each; nil for a lone one.
+	Shares interface {
+		Exchange(ctx context.Context, asked map[parties.PlatformID]int64) (others map[parties.PlatformID]int64, err error)
+	}
 	// Broadcasts carries accepted broadcasts to whoever fans them out.
 	Broadcasts routing.BroadcastLog
 	// Cursors seals what a cursor holds, as text that may stand in a URL.
@@ -188,6 +192,7 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 		Client: client, Namespace: namespace, Sealer: sealer, Logger: config.Logger,
 	})
 	s.Cache = cache
+	s.Shares = rediscache.NewShares(client, config.Namespace+":"+history)
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}

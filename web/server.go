@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,9 @@ type Config struct {
 	Trail   *access.Trail
 	// Ready tells why the hub cannot serve; nil when it can.
 	Ready func(context.Context) error
+	// Routes tells why this replica cannot route, whatever the stores do; nil when
+	// it can.
+	Routes func() error
 }
 
 //go:embed openapi.yaml
@@ -77,6 +81,7 @@ func New(cfg Config) *Server {
 	engine.Use(s.recoverPanic, harden)
 	engine.GET("/healthz", s.healthz)
 	engine.GET("/readyz", s.readyz)
+	engine.GET("/readyz/routing", s.readyzRouting)
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
 	engine.NoRoute(s.authenticateAPI, func(c *gin.Context) { fail(c, http.StatusNotFound, "no such URL", nil) })
 	engine.NoMethod(s.authenticateAPI, func(c *gin.Context) {
@@ -105,6 +110,23 @@ func (s *Server) readyz(c *gin.Context) {
 		return
 	}
 	c.JSON(http.StatusOK, gin.H{"status": "ready"})
+}
+
+// readyzRouting tells that this replica can carry messages. Directly routed ones
+// need no store: a load balancer that asks here does not lose all replicas at
+// once with Redis or Postgres. What is missing is listed.
+func (s *Server) readyzRouting(c *gin.Context) {
+	if err := s.cfg.Routes(); err != nil {
+		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "not ready", "error": err.Error()})
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
+	defer cancel()
+	degraded := []string{}
+	if err := s.cfg.Ready(ctx); err != nil {
+		degraded = strings.Split(err.Error(), "\n")
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "ready", "degraded": degraded})
 }
 
 // harden keeps a browser from making more of an answer than it is. A page that
