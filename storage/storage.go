@@ -52,6 +52,8 @@ type Stores struct {
 	Lessons   routing.LessonStore
 	Journal   journal.Store
 	Cache     parties.Cache
+	// Feed shows operators what passes other replicas; nil for a lone one.
+	Feed journal.Feed
 	// Replica is this process among the replicas of the hub, Fleet what it knows
 	// of the others.
 	Replica routing.ReplicaID
@@ -170,6 +172,9 @@ func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sea
 		Client: client, Namespace: config.Namespace + ":" + history, Sealer: sealer, Logger: config.Logger,
 	})
 	s.Cache = cache
+	s.Feed = rediscache.NewFeed(rediscache.FeedConfig{
+		Client: client, Namespace: config.Namespace + ":" + history, Replica: s.Replica, Logger: config.Logger,
+	})
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
