@@ -134,6 +134,8 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	h.recorder = journal.New(journal.Config{
 		Store: h.stores.Journal, Logger: h.logger, Metrics: registry, Retention: cfg.JournalRetention, Hub: cfg.Party,
+		Feed: h.stores.Feed, Replica: h.stores.Replica,
+		Lanes: func() map[parties.PlatformID]int { return h.fanout.Lanes() },
 	})
 	journals := append([]routing.Journal{h.recorder}, cfg.Journals...)
 	if !cfg.QuietMessages {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"busbar/ocpi"
+	"busbar/parties"
 	"busbar/routing"
 )
 
@@ -21,6 +22,9 @@ type Recorder struct {
 	full, written chan struct{}
 	live          *live
 	pulse         *pulse
+	// exchange is nil if there are no other replicas.
+	exchange *exchange
+	since    time.Time
 
 	// mu guards what follows. Record holds it for one copy.
 	mu   sync.Mutex
@@ -48,6 +52,13 @@ type Config struct {
 	Retention time.Duration
 	// Hub is the hub's own party, to which broadcasts are addressed.
 	Hub ocpi.PartyKey
+	// Feed carries events and figures between replicas. Nil: there is one replica.
+	Feed Feed
+	// Replica is this one.
+	Replica routing.ReplicaID
+	// Lanes tells how many legs wait for which platform here, which the others are
+	// shown. Nil: none.
+	Lanes func() map[parties.PlatformID]int
 }
 
 const (
@@ -82,8 +93,9 @@ func New(cfg Config) *Recorder {
 	}
 	r := &Recorder{
 		cfg: cfg, codec: newCodec(cfg.Hub), full: make(chan struct{}, 1), written: make(chan struct{}, 1),
-		live: newLive(), pulse: newPulse(), open: newBatch(0),
+		live: newLive(), pulse: newPulse(), open: newBatch(0), since: time.Now(),
 	}
+	r.exchange = newExchange(cfg.Feed, r.live.heard)
 	r.register(cfg.Metrics)
 	return r
 }
@@ -160,6 +172,10 @@ func (r *Recorder) Run(ctx context.Context) {
 	running.Go(func() { r.write(scribed) })
 	if r.cfg.Store != nil && r.cfg.Retention > 0 {
 		running.Go(func() { r.forget(ctx) })
+	}
+	if r.exchange != nil {
+		running.Go(func() { r.courier(ctx) })
+		running.Go(func() { r.exchange.listen(ctx) })
 	}
 	running.Wait()
 }

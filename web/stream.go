@@ -9,6 +9,7 @@ import (
 
 	"busbar/journal"
 	"busbar/ocpi"
+	"busbar/routing"
 )
 
 const (
@@ -29,8 +30,8 @@ const (
 func (s *Server) EndStreams() { s.endStreams() }
 
 // streamMessages sends messages as they pass, as server-sent events: message
-// with a message, legs when a broadcast has ended, lost with a number when the
-// listener was too slow.
+// with a message, legs when a broadcast has ended, lost with a number when events
+// are missing, replicas when those of other replicas are, or no longer.
 func (s *Server) streamMessages(c *gin.Context) {
 	p := parameters{c, fields{}, s.cfg.Names}
 	filter, recent := p.filter(), p.number("recent", 0, 0, 1000)
@@ -52,6 +53,7 @@ func (s *Server) streamMessages(c *gin.Context) {
 	c.Status(http.StatusOK)
 	listener := s.cfg.Journal.Subscribe(c.Request.Context(), filter, recent)
 	out.text(": listening\n\n")
+	out.gaps(listener)
 	s.follow(&out, listener)
 }
 
@@ -85,9 +87,7 @@ func (s *Server) follow(out *stream, listener *journal.Listener) {
 				}
 			}
 		}
-		if n := listener.Lost(); n > 0 {
-			out.send("lost", gin.H{"lost": n})
-		}
+		out.gaps(listener)
 	}
 }
 
@@ -96,20 +96,38 @@ type stream struct {
 	c   *gin.Context
 	rc  *http.ResponseController
 	err error
+	// partial is what was said last of other replicas.
+	partial bool
 }
 
 func (s *stream) event(e journal.Event) {
-	if e.Message != nil {
+	switch {
+	case e.Message != nil:
 		s.send("message", showMessage(e.Message))
-		return
+	case e.Legs != nil:
+		s.legs(e.Legs)
 	}
+}
+
+// gaps says what is missing.
+func (s *stream) gaps(l *journal.Listener) {
+	if partial := l.Partial(); partial != s.partial {
+		s.partial = partial
+		s.send("replicas", gin.H{"partial": partial})
+	}
+	if n := l.Lost(); n > 0 {
+		s.send("lost", gin.H{"lost": n})
+	}
+}
+
+func (s *stream) legs(l *routing.Legs) {
 	s.send("legs", struct {
 		Time          string        `json:"time"`
 		CorrelationID string        `json:"correlation_id"`
 		Module        ocpi.ModuleID `json:"module"`
 		From          ocpi.PartyKey `json:"from"`
 		Legs          *legsJSON     `json:"legs"`
-	}{ocpi.FormatTime(e.Legs.Time), e.Legs.CorrelationID, e.Legs.Module, e.Legs.From, showLegs(e.Legs, false)})
+	}{ocpi.FormatTime(l.Time), l.CorrelationID, l.Module, l.From, showLegs(l, false)})
 }
 
 func (s *stream) send(name string, data any) {
