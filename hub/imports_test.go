@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"storage":             {"parties", "routing", "catalog", "journal", "storage/seal", "storage/sqldb", "storage/rediscache"},
 	"storage/seal":        {},
 	"storage/sqldb":       {"ocpi", "parties", "routing", "catalog", "journal", "storage/seal", "storage/sqldb/migrations"},
-	"storage/rediscache":  {"ocpi", "parties", "storage/seal"},
+	"storage/rediscache":  {"ocpi", "parties", "routing", "catalog", "storage/seal"},
 	"storage/storagetest": {"ocpi", "parties", "routing", "catalog", "journal", "storage/…"},
 	"simulator":           {"ocpi"},
 	"hub":                 {"storage/seal", "ocpi", "ocpi/peer", "parties", "routing", "catalog", "journal", "storage", "web", "hub/gateway"},
