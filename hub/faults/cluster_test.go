@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -33,6 +34,8 @@ type cluster struct {
 type stores struct {
 	postgres string
 	redis    *server
+	// settings changes the replicas' settings; nil leaves them.
+	settings func(*hub.Settings)
 }
 
 // newCluster starts n replicas.
@@ -50,13 +53,16 @@ func newCluster(t *testing.T, n int, on stores) *cluster {
 		settings := hub.Settings{SecretKey: storagetest.Secret(0), ForwardTimeout: "5s"}
 		r.postgres, settings.Database = newLine(t, c.postgres)
 		r.redis, settings.Redis = newLine(t, c.redis.url)
+		if on.settings != nil {
+			on.settings(&settings)
+		}
 		r.Process = hubtest.StartProcess(t, settings)
 		transport := &http.Transport{MaxIdleConnsPerHost: 100}
 		r.Transport = transport
 		t.Cleanup(transport.CloseIdleConnections)
 		c.replicas = append(c.replicas, r)
 	}
-	c.front = newFront(t, c.replicas)
+	c.front = newFront(t, slices.Clone(c.replicas))
 	return c
 }
 

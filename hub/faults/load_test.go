@@ -22,9 +22,11 @@ type rates struct {
 
 // load is senders at work.
 type load struct {
-	market  *market
-	send    func(hubtest.Request) (*hubtest.Response, error)
-	rates   rates
+	market *market
+	send   func(hubtest.Request) (*hubtest.Response, error)
+	rates  rates
+	// run keeps the objects of one load from those of another.
+	run     int
 	stop    chan struct{}
 	working sync.WaitGroup
 }
@@ -57,10 +59,11 @@ func (m *market) begin(send func(hubtest.Request) (*hubtest.Response, error), r 
 	if r.patience == 0 {
 		r.patience = 30 * time.Second
 	}
-	l := &load{market: m, send: send, rates: r, stop: make(chan struct{})}
+	m.loads++
+	l := &load{market: m, send: send, rates: r, run: m.loads, stop: make(chan struct{})}
 	for i, cpo := range m.cpos {
 		for w := range 2 {
-			l.working.Go(func() { l.pushLocations(cpo, fmt.Sprintf("CP%d", i), fmt.Sprintf("C%dW%d", i, w)) })
+			l.working.Go(func() { l.pushLocations(cpo, fmt.Sprintf("CP%d", i), fmt.Sprintf("R%dC%dW%d", l.run, i, w)) })
 		}
 		l.working.Go(func() { l.sendDirect(cpo, i) })
 	}
@@ -134,7 +137,7 @@ func (l *load) pushTokens(msp *hubtest.Platform, party string) {
 	l.steadily(func(turn int) {
 		o := &objects[turn%risingEach]
 		if o.id == "" || o.lost {
-			*o = rising{id: fmt.Sprintf("%s-T%d", party, turn)}
+			*o = rising{id: fmt.Sprintf("R%d%s-T%d", l.run, party, turn)}
 		}
 		o.n++
 		l.push(o, push{object: "tokens/" + o.id, whole: true, fields: state{"n": o.n}}, hubtest.Request{
@@ -190,7 +193,7 @@ func (l *load) ask(kind string, r hubtest.Request) (fault string, answered bool)
 // sendDirect sends messages to the eMSPs that answer.
 func (l *load) sendDirect(cpo *hubtest.Platform, i int) {
 	l.steadily(func(turn int) {
-		id := fmt.Sprintf("S%dN%d", i, turn)
+		id := fmt.Sprintf("R%dS%dN%d", l.run, i, turn)
 		fault, _ := l.ask("direct", hubtest.Request{
 			Method: http.MethodPut, Path: fmt.Sprintf("/ocpi/2.2.1/receiver/sessions/NL/CP%d/%s", i, id), Token: cpo.TokenC,
 			To: fmt.Sprintf("DE/M%02d", turn%2), Body: "{}",

@@ -28,6 +28,8 @@ type market struct {
 	cpos, msps []*hubtest.Platform
 	// over ends what hangs.
 	over chan struct{}
+	// loads counts them.
+	loads int
 	ledger
 }
 

@@ -164,3 +164,13 @@ func (m *market) wantNoReason(t *testing.T, prefix string) {
 		}
 	}
 }
+
+// wantAnswersWithin holds that none of these answers took longer.
+func (m *market) wantAnswersWithin(t *testing.T, kind string, most time.Duration) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.slowest[kind] > most {
+		t.Errorf("the slowest answer to a %s took %s, want at most %s", kind, m.slowest[kind], most)
+	}
+}
