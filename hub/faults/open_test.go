@@ -12,13 +12,20 @@ import (
 // after is the pace of a test's own doings: faults last.
 func after(d time.Duration) { <-time.After(d) }
 
-// wantNothingOpen holds that the record and the streams forget what has ended.
-func (c *cluster) wantNothingOpen() {
+// database is a connection to the record past the lines.
+func (c *cluster) database() *sql.DB {
 	c.t.Helper()
 	pool, err := sql.Open("pgx", c.postgres)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return pool
+}
+
+// wantNothingOpen holds that the record and the streams forget what has ended.
+func (c *cluster) wantNothingOpen() {
+	c.t.Helper()
+	pool := c.database()
 	defer pool.Close()
 	deadline := time.After(settle)
 	for {

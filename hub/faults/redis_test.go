@@ -7,14 +7,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// flush empties a Redis, as FLUSHALL does.
-func (s *server) flush() {
+// client is a connection to a Redis past the lines.
+func (s *server) client() *redis.Client {
 	s.t.Helper()
 	options, err := redis.ParseURL(s.url)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	client := redis.NewClient(options)
+	return redis.NewClient(options)
+}
+
+// flush empties a Redis, as FLUSHALL does.
+func (s *server) flush() {
+	s.t.Helper()
+	client := s.client()
 	defer client.Close()
 	if err := client.FlushAll(s.t.Context()).Err(); err != nil {
 		s.t.Fatalf("FLUSHALL: %v", err)

@@ -24,20 +24,19 @@ type server struct {
 	t       testing.TB
 	url     string
 	command []string
-	env     []string
 	as      *syscall.Credential
 	// ready is what it prints when it serves.
 	ready string
 	cmd   *exec.Cmd
 }
 
-// newRedis starts a Redis without persistence. env is added to its environment.
-func newRedis(t testing.TB, env ...string) *server {
+// newRedis starts a Redis without persistence.
+func newRedis(t testing.TB) *server {
 	t.Helper()
 	address := hubtest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	s := &server{
-		t: t, url: "redis://" + address, env: env, ready: "eady to accept connections",
+		t: t, url: "redis://" + address, ready: "eady to accept connections",
 		command: []string{"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()},
 	}
 	s.start()
@@ -45,9 +44,8 @@ func newRedis(t testing.TB, env ...string) *server {
 	return s
 }
 
-// newPostgres starts a Postgres of the test's own. env is added to its
-// environment, once the cluster is made.
-func newPostgres(t testing.TB, env ...string) *server {
+// newPostgres starts a Postgres of the test's own.
+func newPostgres(t testing.TB) *server {
 	t.Helper()
 	bin := postgresBin(t)
 	dir, err := os.MkdirTemp("", "busbar-faults-")
@@ -58,7 +56,7 @@ func newPostgres(t testing.TB, env ...string) *server {
 	address := hubtest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	s := &server{
-		t: t, url: "postgres://busbar@" + address + "/postgres?sslmode=disable", env: env, as: postgresUser(t, dir),
+		t: t, url: "postgres://busbar@" + address + "/postgres?sslmode=disable", as: postgresUser(t, dir),
 		ready: "database system is ready to accept connections",
 		command: []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-p", port, "-k", "",
 			"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off"},
@@ -114,7 +112,6 @@ func postgresUser(t testing.TB, dir string) *syscall.Credential {
 func (s *server) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.command[0], s.command[1:]...)
-	s.cmd.Env = append(os.Environ(), s.env...)
 	// A group of its own: Postgres has children. They end with this process.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
 	s.cmd.Dir = os.TempDir()
