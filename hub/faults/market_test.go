@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,9 +16,11 @@ import (
 
 // people says who is in a market.
 type people struct {
-	// msps receive Locations: each is prompt, but the last ones: slow ones take
-	// 50 ms for every message, hanging ones never answer, dead ones are gone.
+	// msps receive Locations: each is prompt, but the last ones: slow ones pause
+	// before every answer, hanging ones never answer, dead ones are gone.
 	msps, slow, hanging, dead int
+	// pause is that of slow ones; 0 is 50 ms.
+	pause time.Duration
 }
 
 // market is the platforms around a hub. Two CPOs push Locations and receive
@@ -59,7 +62,6 @@ func newMarket(t testing.TB, h *hubtest.Hub, who people) *market {
 		pushes: map[string][]push{}, arrivals: map[string][]arrival{}, direct: map[string]*directMessage{},
 		slowest: map[string]time.Duration{}, reasons: map[string]int{},
 	}}
-	t.Cleanup(func() { close(m.over) })
 	for i := range 2 {
 		party := fmt.Sprintf("CP%d", i)
 		p := h.Platform("cpo "+party, "NL/"+party+":CPO")
@@ -77,11 +79,12 @@ func newMarket(t testing.TB, h *hubtest.Hub, who people) *market {
 		case left <= who.dead+who.hanging:
 			m.hangs(p)
 		case left <= who.dead+who.hanging+who.slow:
-			m.receives(p, party, slowAnswer)
+			m.receives(p, party, cmp.Or(who.pause, slowAnswer))
 		default:
 			m.receives(p, party, 0)
 		}
 	}
+	t.Cleanup(func() { close(m.over) }) // before their servers close, which wait
 	return m
 }
 

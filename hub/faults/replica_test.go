@@ -15,14 +15,14 @@ func TestKill9_InTheMiddleOfABroadcastTo50(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 3, stores{})
-			m := c.market(people{msps: 50, slow: 10})
-			l := m.begin(c.send, rates{every: 200 * time.Millisecond})
-			after(4 * time.Second)
+			// Slow ones are behind when the replica dies.
+			m := c.market(people{msps: 50, slow: 10, pause: 300 * time.Millisecond})
+			l := m.begin(c.send, rates{every: 50 * time.Millisecond})
+			after(3 * time.Second)
 			for range victims {
 				c.lose(c.replicas[0])
-				after(time.Second)
+				after(500 * time.Millisecond)
 			}
-			after(3 * time.Second)
 			l.end()
 			m.verdict(t, c.hubs(), false)
 			m.wantNoDirectLost(t)
@@ -46,8 +46,8 @@ func (c *cluster) lose(r *replica) {
 func TestKill9_OfAllReplicas(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{})
-	m := c.market(people{msps: 6, slow: 3})
-	l := m.begin(c.send, rates{every: 10 * time.Millisecond})
+	m := c.market(people{msps: 6, slow: 3, pause: 200 * time.Millisecond})
+	l := m.begin(c.send, rates{every: 20 * time.Millisecond})
 	after(4 * time.Second)
 	c.together((*replica).Kill)
 	c.together(func(r *replica) { r.Begin(); r.AwaitReady() })
@@ -122,7 +122,7 @@ func TestTakeOver_WhileReceiversHangTheHealthyDoNotStarve(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{settings: func(s *hub.Settings) { s.ForwardTimeout = "5m" }})
 	m := c.market(people{msps: 6, slow: 1, hanging: 2, dead: 1})
-	l := m.begin(c.send, rates{})
+	l := m.begin(c.send, rates{every: 100 * time.Millisecond})
 	after(3 * time.Second)
 	c.lose(c.replicas[0])
 	after(3 * time.Second)
