@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -29,17 +28,20 @@ type Catalog struct {
 	closed  bool
 	shelves shelves
 
-	// pages and readers have locks of their own.
-	pages   *pageCache
-	readers readers
+	// pages, readers and catchUps have locks of their own.
+	pages    *pageCache
+	readers  readers
+	catchUps *catchUps
 
 	// The rest is the committer's own: no lock.
 	//
 	// revision is the record's, up to which the shelves have everything.
 	revision int64
 	// doubtful tells that a commit failed in a way that leaves open whether the
-	// record has it.
+	// record has it, and that the record was not looked at since; doubts are all
+	// such commits whose revision memory has not reached.
 	doubtful bool
+	doubts   []doubt
 	// followed is when the shelves were last seen to be equal to the record.
 	followed time.Time
 }
@@ -75,7 +77,7 @@ func New(cfg Config) *Catalog {
 	}
 	c := &Catalog{
 		cfg: cfg, waiting: make(chan *waiter, maxWaiting), ready: make(chan struct{}), shelves: newShelves(),
-		pages: newPageCache(cfg.PageCache),
+		pages: newPageCache(cfg.PageCache), catchUps: newCatchUps(),
 	}
 	c.metrics = newMetrics(c, cfg.Metrics)
 	return c
@@ -105,7 +107,9 @@ type Write struct {
 	// was pulled may be overtaken by a push.
 	IfNotOlder bool
 	// Then is called once the record has the push, before Apply returns, in the
-	// order in which pushes took effect. It must not block. Nil is fine.
+	// order in which pushes took effect. It must not block. Nil is fine. Behind an
+	// Apply that answered 4000 it is called when the record turns out to have the
+	// push after all.
 	Then func(Applied)
 }
 
@@ -161,8 +165,15 @@ func (c *Catalog) Owners(m ocpi.ModuleID, id string) []ocpi.PartyKey {
 
 // Document is a copy of an object's bytes; false when there is none.
 func (c *Catalog) Document(k Key) ([]byte, bool) {
+	document, _, ok := c.Stored(k)
+	return document, ok
+}
+
+// Stored is a copy of an object's bytes and the revision that last wrote it;
+// false when there is none.
+func (c *Catalog) Stored(k Key) (document []byte, revision int64, ok bool) {
 	if !Keeps(k.Module) {
-		return nil, false
+		return nil, 0, false
 	}
 	c.mu.RLock()
 	s := c.shelves[k.Module]
@@ -170,22 +181,9 @@ func (c *Catalog) Document(k Key) ([]byte, bool) {
 	dicts := s.packer.dicts
 	c.mu.RUnlock()
 	if !ok {
-		return nil, false
+		return nil, 0, false
 	}
-	return unpackBlob(nil, dicts, e.blob), true
-}
-
-// Stored is a copy of an object's bytes and the revision that last wrote it;
-// false when there is none.
-func (c *Catalog) Stored(k Key) (document []byte, revision int64, ok bool) {
-	panic("not built")
-}
-
-// CatchUp returns when the catalog has everything up to the revision or, if the
-// record has none so high, everything that the record has. The error is the
-// record's, or the context's.
-func (c *Catalog) CatchUp(ctx context.Context, revision int64) error {
-	panic("not built")
+	return unpackBlob(nil, dicts, e.blob), e.revision, true
 }
 
 // Count is what the catalog holds of one owner.

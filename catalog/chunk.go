@@ -9,9 +9,11 @@ const chunkSize = 512
 // query reads of all of them lies together, and a page far behind skips chunks
 // by their summaries.
 type chunk struct {
-	seqs    []int64 // rising
-	updated []instant
-	owners  []ownerNo
+	seqs []int64 // rising
+	// revisions are those that last wrote each object.
+	revisions []int64
+	updated   []instant
+	owners    []ownerNo
 	// blobs are the ids and documents; see shelf.blob. Their bytes never change.
 	blobs [][]byte
 	// counts are the objects of each owner. earliest and latest bound updated;
@@ -30,15 +32,15 @@ type ownerCount struct {
 
 // entry is an object in a chunk.
 type entry struct {
-	seq     int64
-	updated instant
-	owner   ownerNo
-	blob    []byte
+	seq, revision int64
+	updated       instant
+	owner         ownerNo
+	blob          []byte
 }
 
 func newChunk() *chunk {
 	return &chunk{
-		seqs: make([]int64, 0, chunkSize), updated: make([]instant, 0, chunkSize),
+		seqs: make([]int64, 0, chunkSize), revisions: make([]int64, 0, chunkSize), updated: make([]instant, 0, chunkSize),
 		owners: make([]ownerNo, 0, chunkSize), blobs: make([][]byte, 0, chunkSize),
 		earliest: lastInstant, latest: firstInstant,
 	}
@@ -48,10 +50,13 @@ func (c *chunk) len() int { return len(c.seqs) }
 
 func (c *chunk) last() int64 { return c.seqs[len(c.seqs)-1] }
 
-func (c *chunk) entry(i int) entry { return entry{c.seqs[i], c.updated[i], c.owners[i], c.blobs[i]} }
+func (c *chunk) entry(i int) entry {
+	return entry{c.seqs[i], c.revisions[i], c.updated[i], c.owners[i], c.blobs[i]}
+}
 
 func (c *chunk) insert(i int, e entry) {
 	c.seqs = slices.Insert(c.seqs, i, e.seq)
+	c.revisions = slices.Insert(c.revisions, i, e.revision)
 	c.updated = slices.Insert(c.updated, i, e.updated)
 	c.owners = slices.Insert(c.owners, i, e.owner)
 	c.blobs = slices.Insert(c.blobs, i, e.blob)
@@ -60,14 +65,15 @@ func (c *chunk) insert(i int, e entry) {
 }
 
 // set replaces an object by a newer state of it.
-func (c *chunk) set(i int, updated instant, blob []byte) {
-	c.updated[i], c.blobs[i] = updated, blob
-	c.widen(updated)
+func (c *chunk) set(i int, e entry) {
+	c.revisions[i], c.updated[i], c.blobs[i] = e.revision, e.updated, e.blob
+	c.widen(e.updated)
 }
 
 func (c *chunk) remove(i int) {
 	c.count(c.owners[i], -1)
 	c.seqs = slices.Delete(c.seqs, i, i+1)
+	c.revisions = slices.Delete(c.revisions, i, i+1)
 	c.updated = slices.Delete(c.updated, i, i+1)
 	c.owners = slices.Delete(c.owners, i, i+1)
 	c.blobs = slices.Delete(c.blobs, i, i+1)

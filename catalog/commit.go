@@ -60,10 +60,10 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		c.metrics.batch.Observe(float64(o.taken))
 		c.metrics.finished(o)
 		c.publish(o.newer, o.rows)
+		c.catchUps.reach(c.revision)
+		c.settleDoubts(ctx, o.newer) // their pushes took effect before these
 		c.answer(live[:o.taken], o)
-		if c.cfg.Settled != nil {
-			c.cfg.Settled(c.revision)
-		}
+		c.settled(c.revision)
 		live = live[o.taken:]
 	}
 	return nil
@@ -75,10 +75,21 @@ func (c *Catalog) answer(batch []*waiter, o *overlay) {
 		if len(o.rows) == 0 {
 			w.applied.Revision = c.revision // the record has had it since
 		}
-		if w.Then != nil && w.refusal == nil {
-			w.Then(w.applied)
-		}
+		w.then()
 		w.reply()
+	}
+}
+
+// then tells what becomes of pushes that the record has.
+func (w *waiter) then() {
+	if w.Then != nil && w.refusal == nil {
+		w.Then(w.applied)
+	}
+}
+
+func (c *Catalog) settled(revision int64) {
+	if c.cfg.Settled != nil {
+		c.cfg.Settled(revision)
 	}
 }
 
@@ -94,8 +105,12 @@ func (w *waiter) reply() {
 func (c *Catalog) fail(ctx context.Context, batch []*waiter, err error) {
 	c.metrics.failed.Inc()
 	c.cfg.Logger.ErrorContext(ctx, "catalog: pushes could not be kept", "pushes", len(batch), "error", err)
+	said := "the hub could not keep the object, so nothing was sent"
+	if c.doubtful {
+		said = "the hub could not tell whether it kept the object: send it again"
+	}
 	for _, w := range batch {
-		w.answer <- answer{err: ocpi.Errorf(ocpi.HubError, "the hub could not keep the object, so nothing was sent")}
+		w.answer <- answer{err: ocpi.Errorf(ocpi.HubError, "%s", said)}
 	}
 }
 
@@ -133,8 +148,9 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 	}
 	switch {
 	case err != nil:
-		// With rows the error may have come after the commit.
-		c.doubtful = o != nil && len(o.rows) > 0
+		if o != nil && len(o.rows) > 0 { // the error may have come after the commit
+			c.doubt(o, batch)
+		}
 		return nil, err
 	case o == nil:
 		return nil, errors.New("the record decided nothing")
@@ -160,18 +176,8 @@ const settleTimeout = 3 * time.Second
 func (c *Catalog) arrived(ctx context.Context, o *overlay) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	rows, _, err := c.cfg.Store.Since(ctx, o.revision-1)
-	if err != nil {
-		return false
-	}
-	for _, r := range rows {
-		// If this commit failed, the revision may be another replica's.
-		if d := o.drafts[r.Key]; r.Revision == o.revision && d != nil && d.dirty &&
-			r.Seq == d.Seq && r.Deleted == d.Deleted && bytes.Equal(r.Document, d.Document) {
-			return true
-		}
-	}
-	return false
+	rows, err := c.cfg.Store.At(ctx, []int64{o.revision})
+	return err == nil && o.wrote(rows)
 }
 
 // overlay is memory as it will be: with what other replicas committed, and the

@@ -64,7 +64,7 @@ func TestS5_AnothersCommitIsNotTakenForOurs(t *testing.T) {
 				w := location("PUT", nlTNM, "A", `{}`)
 				w.Then = func(catalog.Applied) { t.Error("Then was called") }
 				_, err := c.Apply(t.Context(), w)
-				refused(t, err, 4000, "so nothing was sent")
+				refused(t, err, 4000, "send it again")
 				r.set(func(r *record) { r.failAfter, r.instead = nil, nil })
 				time.Sleep(time.Second)
 				synctest.Wait()

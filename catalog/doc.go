@@ -13,7 +13,8 @@
 // merge.go and splice.go write into documents. Memory is shelf.go, of chunk.go
 // by order and packer.go for the bytes; page.go reads it, pagecache.go holds what
 // is read again and again, and readers.go who may read it. run.go loads, and
-// follows other replicas.
+// follows other replicas; catchup.go lets others wait for that. doubt.go remembers
+// commits of which the record did not tell whether it has them.
 //
 // Documents are bytes. A patch is spliced into them; what the hub does not know
 // stays, numbers keep their form, keys their order.

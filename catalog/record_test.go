@@ -20,7 +20,9 @@ type record struct {
 	written           []catalog.Key // one for each write, in order
 	revision, lastSeq int64
 	commits, loads    int
-	forgotten         time.Time
+	// asked counts questions for the revision.
+	asked     int
+	forgotten time.Time
 
 	// fail is what every call answers; failAfter is what Commit answers after it
 	// committed.
@@ -29,6 +31,8 @@ type record struct {
 	downAfter bool
 	// instead, when it is not nil, replaces what the next Commit would write.
 	instead func(catalog.Row) catalog.Row
+	// withheld, when it is not nil, gets what Commit would write.
+	withheld func(catalog.Row)
 	// page, when it is not 0, is after how many rows Since ends.
 	page int
 	// gate, when it is not nil, holds every Commit until it can receive.
@@ -49,6 +53,7 @@ func (r *record) set(change func(*record)) {
 
 func (r *record) Revision(ctx context.Context) (int64, error) {
 	r.mu.Lock()
+	r.asked++
 	if r.hangs {
 		r.mu.Unlock()
 		<-ctx.Done()
@@ -107,6 +112,17 @@ func (r *record) Since(_ context.Context, revision int64) ([]catalog.Row, int64,
 	return rows[:end], upTo, r.fail
 }
 
+func (r *record) At(_ context.Context, revisions []int64) (rows []catalog.Row, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, row := range r.since(0) {
+		if slices.Contains(revisions, row.Revision) {
+			rows = append(rows, row)
+		}
+	}
+	return rows, r.fail
+}
+
 func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {
 	r.mu.Lock()
 	gate := r.gate
@@ -126,6 +142,13 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 	rows := decide(r.since(have), r.revision+1, r.lastSeq)
 	if len(rows) == 0 {
 		return r.revision, nil
+	}
+	if r.withheld != nil {
+		for _, row := range rows {
+			row.Revision = r.revision + 1
+			r.withheld(row)
+		}
+		return 0, r.failAfter
 	}
 	r.revision++
 	r.commits++

@@ -21,6 +21,7 @@ const (
 // pushes in and follows what other replicas write, until ctx ends. Pushes that
 // wait then are answered first.
 func (c *Catalog) Run(ctx context.Context) {
+	defer close(c.catchUps.ended)
 	if c.cfg.Store == nil {
 		<-ctx.Done()
 		return
@@ -40,6 +41,8 @@ func (c *Catalog) Run(ctx context.Context) {
 		case w := <-c.waiting:
 			c.commit(ctx, c.batch(w))
 		case <-follow.C:
+			failing = c.tryFollow(ctx, failing)
+		case <-c.catchUps.wake:
 			failing = c.tryFollow(ctx, failing)
 		case <-forget.C:
 			c.forget(ctx)
@@ -114,13 +117,16 @@ func (c *Catalog) reload(ctx context.Context) error {
 	}
 	c.shelves, c.loaded = fresh, true
 	c.mu.Unlock()
-	c.revision, c.followed, c.doubtful = revision, began, false
+	c.revision, c.followed, c.doubtful, c.doubts = revision, began, false, nil
+	c.catchUps.reach(revision)
 	return nil
 }
 
 // tryFollow follows, and logs when that begins to fail.
 func (c *Catalog) tryFollow(ctx context.Context, failing bool) bool {
+	c.catchUps.begin()
 	err := c.follow(ctx)
+	c.catchUps.finish(err)
 	if err != nil && !failing && ctx.Err() == nil {
 		c.cfg.Logger.WarnContext(ctx, "catalog cannot follow the record; going on with what it has", "error", err)
 	}
@@ -163,6 +169,8 @@ func (c *Catalog) followPart(ctx context.Context) error {
 	}
 	c.publish(rows)
 	c.revision = upTo
+	c.catchUps.reach(upTo)
+	c.settleDoubts(ctx, rows)
 	return nil
 }
 

@@ -50,15 +50,16 @@ func newShelf() *shelf {
 func (s *shelf) put(r Row, blob []byte) {
 	owner := s.number(r.Key.Owner)
 	s.touched(owner, r.ChangedAt)
+	e := entry{r.Seq, r.Revision, instantOf(r.LastUpdated), owner, blob}
 	c, i, ok := s.find(owner, r.Key.ID)
 	if ok && s.chunks[c].seqs[i] == r.Seq {
-		s.chunks[c].set(i, instantOf(r.LastUpdated), blob)
+		s.chunks[c].set(i, e)
 		return
 	}
 	if ok {
 		s.removeAt(c, i)
 	}
-	s.insert(r.Key.ID, entry{r.Seq, instantOf(r.LastUpdated), owner, blob})
+	s.insert(r.Key.ID, e)
 }
 
 // drop takes an object out, if it is there.

@@ -49,6 +49,10 @@ type Store interface {
 	// rising revision, and the revision up to which that is everything. It may
 	// end before the newest one when they are many, but not where it began.
 	Since(ctx context.Context, revision int64) ([]Row, int64, error)
+	// At returns the rows whose last write was one of the revisions, deleted ones
+	// included, by rising revision; of each at least Key, Seq, Revision, Deleted and
+	// Document.
+	At(ctx context.Context, revisions []int64) ([]Row, error)
 	// Commit raises the revision in a transaction, reads the rows that others
 	// wrote after the revision have, and lets decide say what to write. newer
 	// are those rows, by rising revision; revision is the new one and lastSeq the

@@ -48,6 +48,9 @@ type Config struct {
 	ClosedAgreements bool
 	// JournalRetention is how long message metadata is kept.
 	JournalRetention time.Duration
+	// AuditRetention is how long entries of the audit trail are kept; zero is
+	// forever.
+	AuditRetention time.Duration
 	// SuppressUnchanged keeps broadcasts to itself that change nothing of the
 	// stored object but last_updated.
 	SuppressUnchanged bool

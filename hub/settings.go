@@ -29,6 +29,7 @@ type Settings struct {
 	AllowPrivatePeers, MaxBody                  string
 	TLSCert, TLSKey, TLSClientCA                string
 	LogLevel, LogFormat, JournalRetention       string
+	AuditRetention                              string
 	SuppressUnchanged, PullNewPlatforms         string
 }
 
@@ -56,6 +57,7 @@ func (s Settings) Config() (Config, error) {
 		AliveInterval:     f.duration("ALIVE_INTERVAL", s.AliveInterval, 5*time.Minute, time.Second, 24*time.Hour),
 		ClosedAgreements:  f.choice("AGREEMENTS", s.Agreements, "open", "closed") == "closed",
 		JournalRetention:  f.duration("JOURNAL_RETENTION", s.JournalRetention, 30*24*time.Hour, time.Hour, 10*365*24*time.Hour),
+		AuditRetention:    f.duration("AUDIT_RETENTION", s.AuditRetention, 365*24*time.Hour, 24*time.Hour, 10*365*24*time.Hour),
 		SuppressUnchanged: f.boolean("SUPPRESS_UNCHANGED", s.SuppressUnchanged),
 		PullNewPlatforms:  f.boolean("PULL_NEW_PLATFORMS", s.PullNewPlatforms),
 		LogLevel:          f.level("LOG_LEVEL", s.LogLevel),

@@ -32,7 +32,7 @@ func TestSettings_DefaultsAreThoseOfTheContract(t *testing.T) {
 		Listen: ":8080", AdminListen: "127.0.0.1:8081", PublicURL: "http://localhost:8080",
 		Party: party, Name: "Busbar", DataDir: "./data",
 		ForwardTimeout: 30 * time.Second, MaxBody: 16 << 20, LogLevel: slog.LevelInfo,
-		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour,
+		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("defaults\n%+v, want\n%+v", got, want)
@@ -50,7 +50,7 @@ func TestSettings_AreRead(t *testing.T) {
 		ForwardTimeout: "1m30s", AliveInterval: "2m", Agreements: "CLOSED", AllowPrivatePeers: "true", MaxBody: "512KiB",
 		SuppressUnchanged: "true", PullNewPlatforms: "1",
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
-		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d",
+		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d", AuditRetention: "3650d",
 	}.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +68,7 @@ func TestSettings_AreRead(t *testing.T) {
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
 		LogLevel: slog.LevelWarn, LogJSON: true,
 		AliveInterval: 2 * time.Minute, ClosedAgreements: true, JournalRetention: 90 * 24 * time.Hour,
+		AuditRetention:    3650 * 24 * time.Hour,
 		SuppressUnchanged: true, PullNewPlatforms: true,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -132,6 +133,8 @@ func TestSettings_FaultsAreNamed(t *testing.T) {
 		"journal retention that overflows": {Settings{JournalRetention: "213505d"}, "JOURNAL_RETENTION"},
 		"journal retention beyond numbers": {Settings{JournalRetention: "99999999999999999999d"}, "JOURNAL_RETENTION"},
 		"journal retention of half a day":  {Settings{JournalRetention: "0.5d"}, "JOURNAL_RETENTION"},
+		"audit retention below a day":      {Settings{AuditRetention: "23h"}, "AUDIT_RETENTION"},
+		"audit retention of 11 years":      {Settings{AuditRetention: "4015d"}, "AUDIT_RETENTION"},
 		"key without a certificate":        {Settings{TLSKey: newPEMFiles(t).key}, "TLS_CERT"},
 		"certificate without a key":        {Settings{TLSCert: newPEMFiles(t).cert}, "TLS_KEY"},
 		"client CA without a certificate":  {Settings{TLSClientCA: newPEMFiles(t).cert}, "TLS_CLIENT_CA"},

@@ -65,6 +65,12 @@ const (
 
 // keep takes a push of an object that the hub keeps into the record. The log has
 // it before anybody can push the object again, so that its order is the record's.
+//
+// A push that changes nothing can be suppressed: whoever made the object what it is
+// has a row in the outbox, written with the object, until every receiver had it.
+// That holds though its sender never heard of it, and so sends the same again: if
+// the answer was lost behind the commit, the Outbox finds the row (Doubt), or who
+// adopts it does.
 func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) (string, error) {
 	w, refusal := catalog.ReadPath(b.Module, b.Path)
 	if refusal != nil {
@@ -78,12 +84,15 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
-			b.Revision = applied.Revision
-			r.cfg.Broadcasts.Append(b, nil)
+			b.Revision = r.revisionOf(applied)
+			r.cfg.Outbox.Append(b)
 		}
 	}
 	applied, err := r.cfg.Catalog.Apply(ctx, w)
 	if err != nil {
+		if refusal, ok := ocpi.AsError(err); !ok || refusal.Status == ocpi.HubError {
+			r.cfg.Outbox.Doubt()
+		}
 		return "", err
 	}
 	if !applied.Changed {
@@ -97,13 +106,24 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	return saidSent, nil
 }
 
+// revisionOf is the revision under which the record has what was pushed. A push
+// that wrote nothing stands for the one that did: as long as it is under way, that
+// one is open, if it is not done.
+func (r *Router) revisionOf(applied catalog.Applied) int64 {
+	if !applied.Changed {
+		if _, revision, there := r.cfg.Catalog.Stored(applied.Key); there {
+			return revision
+		}
+	}
+	return applied.Revision
+}
+
 // passOn validates and sends a Token, of which the hub keeps no copy.
-func (r *Router) passOn(_ context.Context, b *Broadcast) (string, error) {
+func (r *Router) passOn(ctx context.Context, b *Broadcast) (string, error) {
 	if refusal := b.readToken(); refusal != nil {
 		return "", refusal
 	}
-	r.cfg.Broadcasts.Append(b, nil)
-	return saidSent, nil
+	return saidSent, r.cfg.Outbox.Accept(ctx, b)
 }
 
 // objectName is Broadcast.Object. Ids are CiStrings (F3).

@@ -34,6 +34,8 @@ type lane struct {
 	ready   chains
 	gates   map[ocpi.PartyKey]*gate
 	debts   debts
+	// freed are receipts that unlock releases.
+	freed []*receipt
 	// crew are the workers, each with a leg in flight.
 	crew []*worker
 	// queued and bytes are the legs that wait, and their bodies.
@@ -103,7 +105,7 @@ func (l *lane) add(g *leg) bool {
 	ended := l.queue(g)
 	overflowed = l.overflowing && !overflowed
 	l.staff()
-	l.mu.Unlock()
+	l.unlock()
 	if overflowed {
 		l.fanout.cfg.Logger.Warn("a platform takes broadcasts too slowly; of objects that find no room it gets their last state, of Tokens nothing",
 			"platform", l.id, "queued", maxQueued)
@@ -120,7 +122,7 @@ func (l *lane) queue(g *leg) (ended *leg) {
 		return g
 	}
 	key := objectKey{g.to, g.of.Object}
-	if l.debts.absorb(key, g) {
+	if l.absorb(key, g) {
 		g.outcome = OutcomeSuperseded
 		return g
 	}
@@ -234,7 +236,7 @@ func (l *lane) next() *leg {
 // the worker home.
 func (l *lane) turn(w *worker, landed *leg) *leg {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	c := landed.chain
 	c.inFlight = false
 	if c.first == nil {
@@ -302,12 +304,12 @@ func (l *lane) clear() {
 		return
 	}
 	ended := l.empty(OutcomeOffline)
-	l.mu.Unlock()
+	l.unlock()
 	l.end(ended)
 }
 
 func (l *lane) empty(o Outcome) (ended *leg) {
-	l.forgive()
+	l.forgive(o == OutcomeCancelled)
 	l.ready = chains{}
 	for _, at := range l.gates {
 		at.waiting = nil
@@ -355,7 +357,7 @@ func (l *lane) close() {
 	for _, w := range l.crew {
 		w.cutOff()
 	}
-	l.mu.Unlock()
+	l.unlock()
 	l.end(ended)
 }
 

@@ -17,6 +17,10 @@ type legCounters struct {
 	ended map[Outcome]prometheus.Counter
 }
 
+// handedOver counts legs that were left to another replica. It is no Outcome of
+// the journal: that replica's are.
+const handedOver Outcome = "handed_over"
+
 func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 	legs := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "busbar_broadcast_legs_total",
@@ -36,7 +40,7 @@ func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 		counters := &legCounters{ended: make(map[Outcome]prometheus.Counter)}
 		for _, outcome := range [...]Outcome{
 			OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeTimeout, OutcomeUnreachable, OutcomeBadAnswer,
-			OutcomeCancelled, OutcomeOffline, OutcomeOverflow, OutcomeSuperseded,
+			OutcomeCancelled, OutcomeOffline, OutcomeOverflow, OutcomeSuperseded, handedOver,
 		} {
 			counters.ended[outcome] = legs.WithLabelValues(string(module), string(outcome))
 		}

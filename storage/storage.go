@@ -2,12 +2,15 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/journal"
 	"busbar/parties"
@@ -45,11 +48,13 @@ type Stores struct {
 	Platforms parties.Store
 	Callbacks routing.CallbackStore
 	Catalog   catalog.Store
-	Marks     routing.MarkStore
 	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
-	Cache     parties.Cache
+	// AdminTokens and Audit are who may operate the hub, and what they did.
+	AdminTokens access.TokenStore
+	Audit       access.AuditStore
+	Cache       parties.Cache
 	// Replica is this process among the replicas of the hub, Fleet what it knows
 	// of the others.
 	Replica routing.ReplicaID
@@ -87,15 +92,17 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{}
+	stores := &Stores{Replica: newReplicaID()}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
-	stores.Catalog, stores.Marks = db.Catalog(), db.Marks()
+	stores.Catalog = db.Catalog(stores.Replica)
+	stores.Outbox = db.Outbox(sealer, stores.Replica)
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
+	stores.AdminTokens, stores.Audit = db.AdminTokens(), db.Audit()
 	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
@@ -108,6 +115,14 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 		return nil, errors.Join(err, stores.Close())
 	}
 	return stores, nil
+}
+
+// newReplicaID is drawn anew at each start: what an earlier process left is
+// another replica's.
+func newReplicaID() routing.ReplicaID {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return routing.ReplicaID(hex.EncodeToString(id))
 }
 
 func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB, err error) {

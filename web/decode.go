@@ -78,12 +78,7 @@ func (in platformInput) amendment(hub ocpi.PartyKey) (parties.Amendment, fields)
 	faults := fields{}
 	a := parties.Amendment{Quirks: in.Quirks}
 	if in.Name != nil {
-		name := strings.TrimSpace(*in.Name)
-		if n := utf8.RuneCountInString(name); n < 1 || n > 100 {
-			faults["name"] = "must have 1 to 100 characters"
-		} else if strings.ContainsFunc(name, unicode.IsControl) {
-			faults["name"] = "must have no control characters"
-		}
+		name := checkName(*in.Name, faults)
 		a.Name = &name
 	}
 	if in.Roles != nil {
@@ -101,6 +96,17 @@ func (in platformInput) amendment(hub ocpi.PartyKey) (parties.Amendment, fields)
 		checkQuirks(in.Quirks, faults)
 	}
 	return a, faults
+}
+
+// checkName reads the name of a platform or token; space around it is dropped.
+func checkName(in string, faults fields) string {
+	name := strings.TrimSpace(in)
+	if n := utf8.RuneCountInString(name); n < 1 || n > 100 {
+		faults["name"] = "must have 1 to 100 characters"
+	} else if strings.ContainsFunc(name, unicode.IsControl) {
+		faults["name"] = "must have no control characters"
+	}
+	return name
 }
 
 func checkRoles(in []roleJSON, hub ocpi.PartyKey, faults fields) []ocpi.PartyRole {

@@ -14,6 +14,8 @@ import (
 const (
 	// heartbeatEvery keeps proxies from closing a stream on which nothing happens.
 	heartbeatEvery = 15 * time.Second
+	// recheckEvery is how soon a stream ends after its token.
+	recheckEvery = time.Second
 	// streamWrite bounds one write: a listener that does not read is let go.
 	streamWrite = 30 * time.Second
 )
@@ -40,14 +42,25 @@ func (s *Server) streamMessages(c *gin.Context) {
 	c.Status(http.StatusOK)
 	listener := s.cfg.Journal.Subscribe(c.Request.Context(), filter, recent)
 	out.text(": listening\n\n")
-	heartbeat := time.NewTicker(heartbeatEvery)
+	s.follow(&out, listener)
+}
+
+// follow sends what the listener hears, until nobody takes it, the token ends or
+// the hub stops.
+func (s *Server) follow(out *stream, listener *journal.Listener) {
+	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(recheckEvery)
 	defer heartbeat.Stop()
+	defer recheck.Stop()
 	for out.flush() {
 		select {
-		case <-c.Request.Context().Done():
+		case <-out.c.Request.Context().Done():
 			return
 		case <-s.streamsEnd:
 			return
+		case <-recheck.C:
+			if !s.isStillAdmitted(out.c) {
+				return
+			}
 		case <-heartbeat.C:
 			out.text(": still here\n\n")
 		case e, ok := <-listener.Events:

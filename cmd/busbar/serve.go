@@ -47,6 +47,7 @@ type settings struct {
 	LogLevel         string `help:"debug, info, warn or error (info)." placeholder:"LEVEL"`
 	LogFormat        string `help:"text or json (text)." placeholder:"FORMAT"`
 	JournalRetention string `help:"How long message metadata is kept (30d)." placeholder:"DURATION"`
+	AuditRetention   string `help:"How long the audit trail of the admin API is kept (365d)." placeholder:"DURATION"`
 
 	SuppressUnchanged string `type:"switch" help:"Do not send on broadcasts that change nothing but last_updated." placeholder:"BOOL"`
 	PullNewPlatforms  string `type:"switch" help:"Fetch the Locations and Tariffs of a CPO after its first registration." placeholder:"BOOL"`

@@ -83,6 +83,10 @@ type Call struct {
 	// spoils the call: for calls whose answer nobody else is given.
 	Brisk bool
 
+	// Held is asked in the moment before the call is written: when it says no,
+	// nothing is. Nil: it is always written.
+	Held func() bool
+
 	// slash is the trailing slash that the peer asked for.
 	slash slash
 }
@@ -143,7 +147,7 @@ func (c *Client) authorized(ctx context.Context, deadline time.Time, call *Call)
 // better is what a call came to whose second attempt failed: the first answer
 // if nothing was sent again, else the failure, since the peer may have acted.
 func better(first *Answer, second error) (*Answer, error) {
-	if f := FailureOf(second); f == Unreachable || f == Busy {
+	if f := FailureOf(second); f == Unreachable || f == Busy || f == Withdrawn {
 		return first, nil
 	}
 	first.Release()

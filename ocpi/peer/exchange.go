@@ -108,7 +108,10 @@ func (c *Client) send(ctx context.Context, cn *conn, call *Call, authorization s
 	// A requester that goes away wakes the read below.
 	stop := afterFunc(ctx, func() { cn.SetDeadline(aLongTimeAgo) })
 	defer stop()
-	if err := write(cn, call, authorization); err != nil {
+	switch err := write(cn, call, authorization); {
+	case err == errWithdrawn:
+		return nil, false, &Error{Failure: Withdrawn, Err: err}
+	case err != nil:
 		return nil, false, broken(err)
 	}
 	// Others that are ready go on first: then the answer is more often there when
@@ -154,6 +157,8 @@ var (
 // smallBody is copied behind the header, to leave in one write.
 const smallBody = 32 << 10
 
+var errWithdrawn = errors.New("the call was withdrawn before it was sent")
+
 func write(w net.Conn, call *Call, authorization string) error {
 	buf := writers.Get().(*[]byte)
 	defer func() {
@@ -162,6 +167,9 @@ func write(w net.Conn, call *Call, authorization string) error {
 		}
 	}()
 	*buf = appendHeader((*buf)[:0], call, authorization)
+	if call.Held != nil && !call.Held() {
+		return errWithdrawn
+	}
 	if len(call.Body) <= smallBody {
 		*buf = append(*buf, call.Body...)
 		_, err := w.Write(*buf)

@@ -1,6 +1,7 @@
 // Package seal keeps secrets unreadable at rest: the tokens with which the hub
 // calls its peers stand in the database and in Redis only sealed, and so do the
-// URLs of callbacks in the database. Cursors, which peers carry, are sealed too.
+// URLs of callbacks, and the broadcasts of Tokens that wait to be sent, in the
+// database. Cursors, which peers carry, are sealed too.
 //
 // A Sealer holds a list of keys, each derived from one secret of
 // BUSBAR_SECRET_KEY. The first seals, all of them open; a sealed value names
@@ -9,7 +10,8 @@
 //
 // To rotate without a gap: add the new secret at the end of the list on every
 // replica, then move it to the front (tokens are sealed anew at start), then,
-// when the callbacks that the old one sealed have expired, drop it.
+// when the callbacks that the old one sealed have expired and the broadcasts have
+// ended, drop it.
 //
 // The package stores nothing, and stretches nothing: a secret is expected to be
 // random, not a passphrase that someone remembers.

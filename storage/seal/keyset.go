@@ -24,13 +24,9 @@ const keySize = 32 // bytes: AES-256
 // newKeyset makes the keyset and the output prefix of each of its keys, in the
 // order of the secrets. The first key is the primary one.
 func newKeyset(secrets []string) (*keyset.Handle, []string, error) {
-	trimmed, err := checkSecrets(secrets)
-	if err != nil {
-		return nil, nil, err
-	}
 	manager := keyset.NewManager()
-	prefixes := make([]string, len(trimmed))
-	for i, secret := range trimmed {
+	prefixes := make([]string, len(secrets))
+	for i, secret := range secrets {
 		key, err := deriveKey(secret)
 		if err != nil {
 			return nil, nil, fmt.Errorf("derive the key of secret %d: %w", i+1, err)
@@ -70,10 +66,30 @@ func checkSecrets(secrets []string) ([]string, error) {
 	return trimmed, nil
 }
 
+// rootOf is what all keys of a secret are derived from.
+func rootOf(secret string) ([]byte, error) {
+	return hkdf.Extract(sha256.New, []byte(secret), []byte("busbar seal 1"))
+}
+
+// newFingerprintKeys are the keys of Fingerprints, in the order of the secrets.
+func newFingerprintKeys(secrets []string) ([][]byte, error) {
+	keys := make([][]byte, len(secrets))
+	for i, secret := range secrets {
+		root, err := rootOf(secret)
+		if err == nil {
+			keys[i], err = hkdf.Expand(sha256.New, root, "fingerprint", keySize)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("derive the fingerprint key of secret %d: %w", i+1, err)
+		}
+	}
+	return keys, nil
+}
+
 // deriveKey makes the AES-256-GCM key of one secret, whose id is derived too:
 // every replica must write the same prefix.
 func deriveKey(secret string) (*aesgcm.Key, error) {
-	root, err := hkdf.Extract(sha256.New, []byte(secret), []byte("busbar seal 1"))
+	root, err := rootOf(secret)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,13 @@ const CallbackURL = "callback-url"
 // next; its owner is the context in which the cursor was made.
 const Cursor = "cursor"
 
+// Parcel is the purpose of a broadcast that waits to be sent; its owner is its
+// number in the outbox. ParcelObject is that of the object it is about.
+const (
+	Parcel       = "parcel"
+	ParcelObject = "parcel-object"
+)
+
 // ErrUnknownKey says that a value was sealed by a key which is not among the
 // secrets.
 var ErrUnknownKey = errors.New("sealed by a key that is not in BUSBAR_SECRET_KEY; add the old secret to the end of the list")
@@ -35,13 +42,23 @@ type Sealer struct {
 	// prefixes are the first bytes of what each key seals; the sealing key's
 	// is the first.
 	prefixes []string
+	// fingerprintKeys are in the order of the secrets.
+	fingerprintKeys [][]byte
 }
 
 // New makes a Sealer from secrets of at least MinSecretLength characters each.
 // The first seals, all open. Space around a secret is not part of it. The error
 // names the secret at fault by its position.
 func New(secrets []string) (*Sealer, error) {
-	handle, prefixes, err := newKeyset(secrets)
+	trimmed, err := checkSecrets(secrets)
+	if err != nil {
+		return nil, err
+	}
+	handle, prefixes, err := newKeyset(trimmed)
+	if err != nil {
+		return nil, err
+	}
+	fingerprintKeys, err := newFingerprintKeys(trimmed)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +66,7 @@ func New(secrets []string) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the sealing keys: %w", err)
 	}
-	return &Sealer{aead: primitive, prefixes: prefixes}, nil
+	return &Sealer{aead: primitive, prefixes: prefixes, fingerprintKeys: fingerprintKeys}, nil
 }
 
 // Seal returns plain as printable text that only Open with the same purpose and

@@ -3,21 +3,27 @@ package sqldb
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"busbar/catalog"
+	"busbar/routing"
 )
 
 // Catalog is the record of what was broadcast. It implements catalog.Store.
-type Catalog struct{ db *DB }
+type Catalog struct {
+	db      *DB
+	replica routing.ReplicaID
+}
 
 var _ catalog.Store = (*Catalog)(nil)
 
-// Catalog gives access to the catalog.
-func (db *DB) Catalog() *Catalog { return &Catalog{db: db} }
+// Catalog gives access to the catalog. What it commits has broadcasts under way,
+// by the replica, until Outbox.Ended says that they have ended.
+func (db *DB) Catalog(replica routing.ReplicaID) *Catalog { return &Catalog{db, replica} }
 
 // loadPage is how many objects Load reads by one statement. Pages keep Postgres
 // from sorting the whole table, documents included, once updates have scattered
@@ -103,6 +109,30 @@ func newerThan(tx *gorm.DB, revision, upTo int64) (rows []catalog.Row, err error
 	return rows, err
 }
 
+// At implements catalog.Store.
+func (s *Catalog) At(ctx context.Context, revisions []int64) (rows []catalog.Row, err error) {
+	var reader catalogReader
+	for part := range slices.Chunk(rising(revisions), batch) {
+		_, err := reader.read(s.db.read.WithContext(ctx).Raw("SELECT "+catalogColumns+" FROM catalog "+
+			"WHERE revision IN ? ORDER BY revision, seq", part),
+			func(row catalog.Row) error {
+				rows = append(rows, row)
+				return nil
+			})
+		if err != nil {
+			return nil, fault("read what revisions of the catalog have", err)
+		}
+	}
+	return rows, nil
+}
+
+// rising are the numbers in order, each once.
+func rising(numbers []int64) []int64 {
+	sorted := slices.Clone(numbers)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
 // errNothing rolls a transaction back that has nothing to write.
 var errNothing = errors.New("nothing to write")
 
@@ -134,6 +164,9 @@ func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []ca
 		if len(rows) == 0 {
 			revision--
 			return errNothing
+		}
+		if err := noteCommit(tx, next.Revision, s.replica); err != nil {
+			return err
 		}
 		return write(tx, rows, next)
 	})

@@ -20,31 +20,33 @@ import (
 	"busbar/storage/storagetest"
 )
 
-// perCommit is how many objects each operation of the benchmarks writes.
+// perCommit is the most objects that an operation of the benchmarks writes.
 const perCommit = 500
 
 // BenchmarkCommit compares a batch of pushes with the same pushes one by one
 // (performance.md, P7). Nine in ten change an object, the others are new.
 func BenchmarkCommit(b *testing.B) {
-	b.Run("500RowsOnPostgres", func(b *testing.B) { benchmarkCommit(b, benchPostgres(b)) })
-	b.Run("500RowsOnSQLite", func(b *testing.B) {
-		db, err := sqldb.OpenSQLite(b.Context(), b.TempDir()+"/hub.db")
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer db.Close()
-		benchmarkCommit(b, db)
-	})
+	for _, rows := range []int{1, perCommit} {
+		b.Run(fmt.Sprint(rows, "RowsOnPostgres"), func(b *testing.B) { benchmarkCommit(b, benchPostgres(b), rows) })
+		b.Run(fmt.Sprint(rows, "RowsOnSQLite"), func(b *testing.B) {
+			db, err := sqldb.OpenSQLite(b.Context(), b.TempDir()+"/hub.db")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			benchmarkCommit(b, db, rows)
+		})
+	}
 	b.Run("500OneRowUpsertsByGormOn8Connections", benchmarkUpserts)
 }
 
-func benchmarkCommit(b *testing.B, db *sqldb.DB) {
-	store, documents := db.Catalog(), newDocuments()
+func benchmarkCommit(b *testing.B, db *sqldb.DB, size int) {
+	store, documents := db.Catalog("a"), newDocuments()
 	have := int64(0)
 	for b.Loop() {
 		var err error
 		have, err = store.Commit(b.Context(), have, func(_ []catalog.Row, revision, _ int64) []catalog.Row {
-			rows := make([]catalog.Row, perCommit)
+			rows := make([]catalog.Row, size)
 			for i := range rows {
 				rows[i] = documents.next()
 			}
@@ -54,7 +56,7 @@ func benchmarkCommit(b *testing.B, db *sqldb.DB) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N)*perCommit/b.Elapsed().Seconds(), "objects/s")
+	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
 }
 
 // upsertRow is what a row of the catalog would be to gorm.
@@ -143,7 +145,7 @@ func BenchmarkLoadOf500000ObjectsOnSQLite(b *testing.B) {
 // that they do not lie in their order.
 func benchmarkLoad(b *testing.B, db *sqldb.DB) {
 	const objects, changed = 500_000, 200_000
-	store, documents := db.Catalog(), newDocuments()
+	store, documents := db.Catalog("a"), newDocuments()
 	for n := 0; n < objects+changed; n += 10_000 {
 		rows := make(map[string]catalog.Row)
 		for i := range 10_000 {

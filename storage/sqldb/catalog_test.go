@@ -13,7 +13,7 @@ func TestCatalogOnSQLiteMeetsTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestCatalog(t, func(t *testing.T) (a, b catalog.Store) {
 		db := opened(t, onSQLite(t))
-		return db.Catalog(), db.Catalog()
+		return db.Catalog("a"), db.Catalog("b")
 	})
 }
 
@@ -21,7 +21,7 @@ func TestCatalogOnPostgresMeetsTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestCatalog(t, func(t *testing.T) (a, b catalog.Store) {
 		d := onPostgres(t)
-		return opened(t, d).Catalog(), opened(t, d).Catalog()
+		return opened(t, d).Catalog("a"), opened(t, d).Catalog("b")
 	})
 }
 
@@ -54,22 +54,5 @@ func TestSegmentsOnPostgresMeetTheContract(t *testing.T) {
 	storagetest.TestSegments(t, func(t *testing.T) (a, b journal.Store) {
 		d := onPostgres(t)
 		return opened(t, d).Segments(), opened(t, d).Segments()
-	})
-}
-
-func TestMarksOnSQLiteMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestMarks(t, func(t *testing.T) (a, b routing.MarkStore, c catalog.Store) {
-		db := opened(t, onSQLite(t))
-		return db.Marks(), db.Marks(), db.Catalog()
-	})
-}
-
-func TestMarksOnPostgresMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestMarks(t, func(t *testing.T) (a, b routing.MarkStore, c catalog.Store) {
-		d := onPostgres(t)
-		db := opened(t, d)
-		return db.Marks(), opened(t, d).Marks(), db.Catalog()
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"busbar/catalog"
+	"busbar/routing"
 	"busbar/storage/sqldb"
 	"busbar/storage/storagetest"
 )
@@ -36,7 +37,7 @@ func commitUntilKilled(file string) error {
 	if err != nil {
 		return err
 	}
-	store, have := db.Catalog(), int64(0)
+	store, have := db.Catalog("a"), int64(0)
 	for {
 		var ids []string
 		have, err = store.Commit(ctx, have, func(_ []catalog.Row, revision, lastSeq int64) (rows []catalog.Row) {
@@ -64,7 +65,7 @@ func TestACommitOutlivesAKilledProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		revision, lastSeq, err := db.Catalog().Load(t.Context(), func(row catalog.Row) error {
+		revision, lastSeq, err := db.Catalog("a").Load(t.Context(), func(row catalog.Row) error {
 			found[row.Key.ID] = true
 			return nil
 		})
@@ -79,9 +80,34 @@ func TestACommitOutlivesAKilledProcess(t *testing.T) {
 		if int64(len(found)) != 3*revision || lastSeq != 3*revision {
 			t.Errorf("%d objects up to seq %d at revision %d: a commit of three is there in part", len(found), lastSeq, revision)
 		}
+		wantOutboxOfEach(t, db, revision)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// wantOutboxOfEach: of every revision the outbox knows that its broadcasts have not
+// ended, and of none that was not committed.
+func wantOutboxOfEach(t *testing.T, db *sqldb.DB, revision int64) {
+	t.Helper()
+	outbox := db.Outbox(sealer(t, 0), "b")
+	for _, from := range []routing.ReplicaID{"a", "adopted"} {
+		if _, _, err := outbox.Adopt(t.Context(), from, "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open, _, err := outbox.Adopt(t.Context(), "b", "adopted")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range open {
+		if r != int64(i+1) {
+			t.Fatalf("the outbox has revision %d in the place of %d", r, i+1)
+		}
+	}
+	if int64(len(open)) != revision {
+		t.Errorf("the outbox has %d of %d revisions", len(open), revision)
 	}
 }
 

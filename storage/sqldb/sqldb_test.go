@@ -20,6 +20,7 @@ import (
 type database struct {
 	open func(context.Context) (*sqldb.DB, error)
 	file string // of SQLite
+	url  string // of Postgres
 }
 
 func onSQLite(t *testing.T) database {
@@ -31,7 +32,7 @@ func onSQLite(t *testing.T) database {
 
 func onPostgres(t *testing.T) database {
 	url := storagetest.Postgres(t)
-	return database{open: func(ctx context.Context) (*sqldb.DB, error) {
+	return database{url: url, open: func(ctx context.Context) (*sqldb.DB, error) {
 		return sqldb.OpenPostgres(ctx, url, 10*time.Second)
 	}}
 }

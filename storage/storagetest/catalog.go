@@ -39,6 +39,7 @@ func TestCatalog(t *testing.T, open func(*testing.T) (a, b catalog.Store)) {
 		"rows come in their order":                            catalogOrder,
 		"Since tells what is newer":                           catalogSince,
 		"much that is newer comes in whole revisions":         catalogParts,
+		"At tells what a revision still has":                  catalogAt,
 		"decide is told what others wrote":                    catalogNewer,
 		"a decide without rows commits nothing":               catalogNothing,
 		"a decide that panics leaves nothing":                 catalogPanic,
@@ -179,6 +180,39 @@ func catalogSince(t *testing.T, a, b catalog.Store) {
 	wantSince(t, b, 99, 3)
 }
 
+func catalogAt(t *testing.T, a, b catalog.Store) {
+	one, two, three := Location("one", 1, 1), Location("two", 2, 1), Location("three", 3, 2)
+	commit(t, a, one, two)
+	commit(t, b, three)
+	one.Revision = 3
+	commit(t, a, gone(one))
+	wantAt(t, b, []int64{1, 2, 3}, two, three, gone(one))
+	wantAt(t, b, []int64{3, 99, 1, 3, 0, -1}, two, gone(one))
+	wantAt(t, b, nil)
+	wantAt(t, b, []int64{4})
+	var many []int64 // more than is asked for at once, whose parts meet around 1 to 3
+	for n := range int64(3000) {
+		many = append(many, 2001-n)
+	}
+	for from := range 3 {
+		wantAt(t, b, many[:len(many)-from], two, three, gone(one))
+	}
+}
+
+func wantAt(t *testing.T, s catalog.Store, revisions []int64, want ...catalog.Row) {
+	t.Helper()
+	got, err := s.At(t.Context(), revisions)
+	if err != nil {
+		t.Errorf("At: %v", err)
+	}
+	for i := range got { // these are left open
+		if i < len(want) {
+			got[i].LastUpdated, got[i].ChangedAt = want[i].LastUpdated, want[i].ChangedAt
+		}
+	}
+	wantRows(t, "At", want, got)
+}
+
 func catalogNewer(t *testing.T, a, b catalog.Store) {
 	rows := []catalog.Row{Location("a", 1, 1), Location("b", 5, 2), Location("c", 6, 3), Location("d", 7, 4)}
 	commit(t, a, rows[0], rows[1])
@@ -272,9 +306,10 @@ func catalogNotBegun(t *testing.T, a, _ catalog.Store) {
 	_, _, loadErr := a.Load(ctx, func(catalog.Row) error { return nil })
 	_, _, sinceErr := a.Since(ctx, 0)
 	_, revisionErr := a.Revision(ctx)
+	_, atErr := a.At(ctx, []int64{1})
 	_, forgetErr := a.ForgetDeleted(ctx, at(0))
 	for what, err := range map[string]error{
-		"Commit": commitErr, "Load": loadErr, "Since": sinceErr, "Revision": revisionErr, "ForgetDeleted": forgetErr,
+		"Commit": commitErr, "Load": loadErr, "Since": sinceErr, "At": atErr, "Revision": revisionErr, "ForgetDeleted": forgetErr,
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want Canceled", what, err)

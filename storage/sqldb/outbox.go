@@ -1,0 +1,190 @@
+package sqldb
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"busbar/routing"
+	"busbar/storage/seal"
+)
+
+// Outbox is the record of broadcasts that have not ended. It implements
+// routing.OutboxStore.
+//
+// Parcels are sealed by the first key and not sealed anew when it is rotated, like
+// callbacks: they end soon. On Postgres rows are locked in their order, so that
+// replicas which end and adopt the same at once never wait for each other in a
+// circle.
+type Outbox struct {
+	db      *DB
+	sealer  *seal.Sealer
+	replica routing.ReplicaID
+}
+
+var _ routing.OutboxStore = (*Outbox)(nil)
+
+// Outbox gives access to the outbox, whose parcels sealer seals and opens. Of
+// revisions only those of the replica can end: one that pushed again what another
+// replica had committed knows that revision, and must not end it.
+func (db *DB) Outbox(sealer *seal.Sealer, replica routing.ReplicaID) *Outbox {
+	return &Outbox{db, sealer, replica}
+}
+
+// noteCommit notes a revision of the catalog, in its transaction.
+func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID) error {
+	// The text is prepared once for each connection to Postgres. A conflict is with
+	// what was left by a record that was restored in part.
+	return tx.Exec("INSERT INTO outbox_commits (replica, revision) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		string(replica), revision).Error
+}
+
+// Save implements routing.OutboxStore.
+func (s *Outbox) Save(ctx context.Context, replica routing.ReplicaID, broadcasts []*routing.Broadcast) error {
+	if len(broadcasts) == 0 {
+		return nil
+	}
+	var rows []parcelRow
+	err := s.change(ctx, func(tx *gorm.DB) (err error) {
+		rows = nil
+		last, err := drawParcels(tx, len(broadcasts))
+		if err != nil {
+			return err
+		}
+		if rows, err = s.rows(replica, last-int64(len(broadcasts))+1, broadcasts); err != nil {
+			return err
+		}
+		return insertParcels(tx, rows)
+	})
+	if err != nil && !s.saved(ctx, rows) {
+		return fault("save broadcasts", err)
+	}
+	for i, b := range broadcasts {
+		b.Parcel = rows[i].ID
+	}
+	return nil
+}
+
+// drawParcels gives numbers to so many parcels and tells the last.
+func drawParcels(tx *gorm.DB, n int) (last int64, err error) {
+	err = tx.Raw("UPDATE outbox_clock SET last_parcel = last_parcel + ? WHERE id = 1 RETURNING last_parcel", n).Scan(&last).Error
+	return last, err
+}
+
+// settleTimeout bounds the look for a commit whose answer was lost.
+const settleTimeout = 3 * time.Second
+
+// saved tells whether the record has rows whose commit ended with an error. No two
+// are sealed alike, and numbers that were given back are given again.
+func (s *Outbox) saved(ctx context.Context, rows []parcelRow) bool {
+	if len(rows) == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	var n int64
+	err := s.db.read.WithContext(ctx).Model(&parcelRow{}).
+		Where("id = ? AND sealed = ?", rows[0].ID, rows[0].Sealed).Count(&n).Error
+	return err == nil && n == 1
+}
+
+// Ended implements routing.OutboxStore. What is unknown is left alone. A failure
+// may leave some of them noted; they may be given again.
+func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
+	for part := range slices.Chunk(rising(revisions), batch) {
+		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision IN "+
+			"(SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"+s.lock()+")",
+			string(s.replica), string(s.replica), part).Error
+		if err != nil {
+			return fault("note that broadcasts have ended", err)
+		}
+	}
+	for part := range slices.Chunk(rising(parcels), batch) {
+		if err := s.end(s.db.write.WithContext(ctx), part); err != nil {
+			return fault("note that broadcasts have ended", err)
+		}
+	}
+	return nil
+}
+
+// end forgets what parcels hold, and keeps the time when the first said so.
+func (s *Outbox) end(tx *gorm.DB, parcels []int64) error {
+	return tx.Exec("UPDATE outbox_parcels SET sealed = NULL, ended_at = ? WHERE id IN "+
+		"(SELECT id FROM outbox_parcels WHERE id IN ? AND sealed IS NOT NULL ORDER BY id"+s.lock()+")",
+		time.Now().UnixMicro(), parcels).Error
+}
+
+// lock ends a SELECT whose rows are about to be changed. SQLite locks no rows: it
+// has one writer.
+func (s *Outbox) lock() string {
+	if s.db.write.Name() == "postgres" {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// openReplicas goes from one name to the next in the index, whatever each has open.
+const openReplicas = "WITH RECURSIVE names (replica) AS (" +
+	"SELECT min(replica) FROM outbox_commits " +
+	"UNION ALL SELECT (SELECT min(c.replica) FROM outbox_commits c WHERE c.replica > names.replica) FROM names " +
+	"WHERE names.replica IS NOT NULL), " +
+	"parcel_names (replica) AS (" +
+	"SELECT min(replica) FROM outbox_parcels WHERE sealed IS NOT NULL " +
+	"UNION ALL SELECT (SELECT min(p.replica) FROM outbox_parcels p WHERE p.sealed IS NOT NULL AND p.replica > parcel_names.replica) " +
+	"FROM parcel_names WHERE parcel_names.replica IS NOT NULL) " +
+	"SELECT replica FROM names WHERE replica IS NOT NULL " +
+	"UNION SELECT replica FROM parcel_names WHERE replica IS NOT NULL ORDER BY replica"
+
+// Replicas implements routing.OutboxStore. They are sorted.
+func (s *Outbox) Replicas(ctx context.Context) ([]routing.ReplicaID, error) {
+	var replicas []routing.ReplicaID
+	err := s.db.read.WithContext(ctx).Raw(openReplicas).Scan(&replicas).Error
+	return replicas, fault("read who has broadcasts open", err)
+}
+
+// Outdated implements routing.OutboxStore. What is no parcel never is.
+func (s *Outbox) Outdated(ctx context.Context, b *routing.Broadcast) (bool, error) {
+	if b.Parcel == 0 {
+		return false, nil
+	}
+	owner, hashes := s.object(b.Object)
+	var later []int64
+	err := s.db.read.WithContext(ctx).Raw("SELECT id FROM outbox_parcels "+
+		"WHERE object_hash IN ? AND id > ? AND owner = ? AND put LIMIT 1", hashes, b.Parcel, owner).Scan(&later).Error
+	return len(later) > 0, fault("look for a later broadcast", err)
+}
+
+// Forget implements routing.OutboxStore. A parcel stays while an older one of its
+// object is open, which it makes pointless.
+func (s *Outbox) Forget(ctx context.Context, before time.Time) (int64, error) {
+	return forget(ctx, "forget broadcasts that have ended", s.db, func(tx *gorm.DB) *gorm.DB {
+		skip := s.lock()
+		if skip != "" {
+			skip += " SKIP LOCKED" // replicas that clean up at once leave each other's rows alone
+		}
+		return tx.Exec("DELETE FROM outbox_parcels WHERE id IN (SELECT id FROM outbox_parcels ended "+
+			"WHERE sealed IS NULL AND ended_at < ? AND NOT EXISTS (SELECT 1 FROM outbox_parcels older "+
+			"WHERE older.object_hash = ended.object_hash AND older.id < ended.id AND older.sealed IS NOT NULL) "+
+			"LIMIT ?"+skip+")", before.UnixMicro(), batch)
+	})
+}
+
+// EraseParcels drops every trace of an object, whoever owns it: open ones are not
+// sent any more, unless they are under way. Module and id are those of its
+// Broadcast.Object.
+func (s *Outbox) EraseParcels(ctx context.Context, module, id string) (int64, error) {
+	result := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_parcels WHERE object_hash IN ?", s.hashes(module, id))
+	return result.RowsAffected, fault("erase broadcasts", result.Error)
+}
+
+// change runs do in a transaction that does not outlive a replica that froze.
+func (s *Outbox) change(ctx context.Context, do func(*gorm.DB) error) error {
+	return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := limitLocks(tx); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}

@@ -1,0 +1,135 @@
+package sqldb
+
+import (
+	"context"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"busbar/routing"
+)
+
+// lockAdoption lets replicas adopt one after the other, so that what one left is
+// not shared out among several; see lockLessons.
+const lockAdoption = "SELECT pg_advisory_xact_lock(1651864162, 9)"
+
+// Adopt implements routing.OutboxStore.
+func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
+	err = s.change(ctx, func(tx *gorm.DB) (err error) {
+		revisions, parcels = nil, nil
+		if s.lock() != "" {
+			if err = tx.Exec(lockAdoption).Error; err != nil {
+				return err
+			}
+		}
+		if revisions, err = s.adoptRevisions(tx, from, to); err != nil {
+			return err
+		}
+		parcels, err = s.adoptParcels(tx, from, to)
+		return err
+	})
+	if err != nil && !s.adopted(ctx, to, revisions, parcels) {
+		return nil, nil, fault("adopt broadcasts", err)
+	}
+	return revisions, parcels, nil
+}
+
+func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisions []int64, err error) {
+	err = tx.Raw("UPDATE outbox_commits SET replica = ? WHERE replica = ? AND revision IN "+
+		"(SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision"+s.lock()+") RETURNING revision",
+		string(to), string(from), string(from)).Scan(&revisions).Error
+	slices.Sort(revisions)
+	return revisions, err
+}
+
+// adoptParcels opens what a replica has, and ends what cannot be opened or is
+// pointless.
+func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
+	var rows []parcelRow
+	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL ORDER BY id"+s.lock(),
+		string(from)).Scan(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	var opened []*routing.Broadcast
+	var pointless []int64
+	for i := range rows {
+		if b, err := rows[i].open(s.sealer); err == nil {
+			opened = append(opened, b)
+		} else {
+			pointless = append(pointless, rows[i].ID)
+		}
+	}
+	newest, err := s.newestPuts(tx, opened)
+	if err != nil {
+		return nil, err
+	}
+	var kept []int64
+	for _, b := range opened {
+		if b.Parcel < newest[b.Object] {
+			pointless = append(pointless, b.Parcel)
+			continue
+		}
+		parcels, kept = append(parcels, b), append(kept, b.Parcel)
+	}
+	for part := range slices.Chunk(kept, batch) {
+		if err := tx.Exec("UPDATE outbox_parcels SET replica = ? WHERE id IN ?", string(to), part).Error; err != nil {
+			return nil, err
+		}
+	}
+	for part := range slices.Chunk(pointless, batch) {
+		if err := s.end(tx, part); err != nil {
+			return nil, err
+		}
+	}
+	return parcels, nil
+}
+
+// newestPuts are the numbers of the newest PUT of each parcel's object.
+func (s *Outbox) newestPuts(tx *gorm.DB, parcels []*routing.Broadcast) (map[string]int64, error) {
+	type object struct{ owner, hash string }
+	names := make(map[object]string)
+	var hashes [][]byte
+	newest := make(map[string]int64)
+	for _, b := range parcels {
+		if _, known := newest[b.Object]; known {
+			continue
+		}
+		newest[b.Object] = 0
+		owner, list := s.object(b.Object)
+		for _, hash := range list {
+			names[object{owner, string(hash)}] = b.Object
+			hashes = append(hashes, hash)
+		}
+	}
+	for part := range slices.Chunk(hashes, batch) {
+		var puts []parcelRow
+		err := tx.Raw("SELECT object_hash, owner, max(id) AS id FROM outbox_parcels "+
+			"WHERE object_hash IN ? AND put GROUP BY object_hash, owner", part).Scan(&puts).Error
+		if err != nil {
+			return nil, err
+		}
+		for _, put := range puts {
+			if name, ok := names[object{put.Owner, string(put.ObjectHash)}]; ok {
+				newest[name] = max(newest[name], put.ID)
+			}
+		}
+	}
+	return newest, nil
+}
+
+// adopted tells whether the record has an adoption whose commit ended with an
+// error. It is one transaction, so that any of it tells.
+func (s *Outbox) adopted(ctx context.Context, to routing.ReplicaID, revisions []int64, parcels []*routing.Broadcast) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	tx, n := s.db.read.WithContext(ctx), int64(0)
+	var err error
+	switch {
+	case len(revisions) > 0:
+		err = tx.Table("outbox_commits").Where("revision = ? AND replica = ?", revisions[0], string(to)).Count(&n).Error
+	case len(parcels) > 0:
+		err = tx.Table("outbox_parcels").Where("id = ? AND replica = ?", parcels[0].Parcel, string(to)).Count(&n).Error
+	}
+	return err == nil && n == 1
+}
