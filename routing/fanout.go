@@ -33,6 +33,7 @@ type Fanout struct {
 	owed    atomic.Int64 // of them, objects that lanes owe
 	// reached is the highest revision that the catalog is known to have.
 	reached  atomic.Int64
+	tenure   Tenure // of a log that is this replica's alone
 	pursuit  pursuit
 	asking   outage
 	empty    chan struct{}
@@ -85,6 +86,7 @@ func NewFanout(cfg FanoutConfig) *Fanout {
 	if f.cfg.Receivers == nil {
 		f.cfg.Receivers = f.receivers
 	}
+	f.tenure.begun = true
 	f.metrics = newLegMetrics(cfg.Metrics, f.Queued)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
