@@ -101,15 +101,16 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if database == "" {
 		database = "sqlite:" + filepath.Join(cfg.DataDir, "busbar.db")
 	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	h.stores, err = storage.Open(ctx, storage.Config{
 		Database: database, Redis: cfg.Redis, Namespace: cfg.Party.String(), Secrets: keys, Logger: h.logger,
+		Metrics: registry,
 	})
 	if err != nil {
 		return nil, err
 	}
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
 	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers})
 	directory := parties.NewDirectory(dialer)

@@ -3,12 +3,13 @@ package storage
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"busbar/access"
 	"busbar/catalog"
@@ -41,6 +42,8 @@ type Config struct {
 	Patience time.Duration
 	// Logger hears of what does not stop the hub. Nil is silence.
 	Logger *slog.Logger
+	// Metrics counts. Nil: nobody looks.
+	Metrics prometheus.Registerer
 }
 
 // Stores are the opened stores. Close ends them.
@@ -70,7 +73,8 @@ type Stores struct {
 	parts []part
 }
 
-// part is a server that the stores live in.
+// part is a server that the stores live in, or what runs on one: that has no
+// ping of its own.
 type part struct {
 	name  string
 	ping  func(context.Context) error
@@ -92,7 +96,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{Replica: newReplicaID()}
+	stores := &Stores{Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
@@ -103,26 +107,19 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	stores.Outbox = db.Outbox(sealer, stores.Replica)
 	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
 	stores.AdminTokens, stores.Audit = db.AdminTokens(), db.Audit()
-	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
+	stores.Cursors = cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}
 	if config.Redis == "" {
 		stores.Cache, stores.Embedded = newLocalCache(), true
+		stores.Broadcasts, stores.Fleet = newLocalLog(), localFleet{stores.Replica}
 		return stores, nil
 	}
-	if err := stores.openCache(ctx, config, db, sealer); err != nil {
+	if err := stores.openRedis(ctx, config, db, sealer); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}
 	return stores, nil
-}
-
-// newReplicaID is drawn anew at each start: what an earlier process left is
-// another replica's.
-func newReplicaID() routing.ReplicaID {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return routing.ReplicaID(hex.EncodeToString(id))
 }
 
 func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB, err error) {
@@ -146,7 +143,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	return db, nil
 }
 
-func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
+func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
 	scheme, _, _ := strings.Cut(config.Redis, ":")
 	if scheme != "redis" && scheme != "rediss" {
 		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
@@ -170,14 +167,27 @@ func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err != nil {
 		return err
 	}
+	namespace := config.Namespace + ":" + history
 	cache := rediscache.New(rediscache.Config{
-		Client: client, Namespace: config.Namespace + ":" + history, Sealer: sealer, Logger: config.Logger,
+		Client: client, Namespace: namespace, Sealer: sealer, Logger: config.Logger,
 	})
 	s.Cache = cache
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
+	s.startBroadcasts(rediscache.BroadcastsConfig{
+		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
+		Logger: config.Logger, Metrics: config.Metrics,
+	})
 	return nil
+}
+
+// startBroadcasts joins the fleet.
+func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
+	broadcasts := rediscache.NewBroadcasts(config)
+	broadcasts.Start()
+	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
+	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
@@ -196,6 +206,9 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 func (s *Stores) Ready(ctx context.Context) error {
 	var errs []error
 	for _, part := range s.parts {
+		if part.ping == nil {
+			continue
+		}
 		if err := part.answers(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
 		}
