@@ -180,6 +180,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
 		Fanout: h.fanout, Metrics: registry, Logger: h.logger, Keyring: h.keyring, Trail: h.trail, Ready: h.ready,
+		Routes: h.routes,
 	})
 
 	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
@@ -298,23 +299,45 @@ func (h *Hub) AdminAddr() string { return h.adminListener.Addr().String() }
 // is to be shown to the operator, once, and not logged.
 func (h *Hub) FreshAdminToken() string { return h.freshAdminToken }
 
-func (h *Hub) ready(ctx context.Context) error {
+// routes tells why the hub should get no requests; nil when it should. A store that
+// is down is no reason: what needs none is routed, and no other replica has it.
+func (h *Hub) routes() error {
 	if h.stopping.Load() {
 		return errors.New("the hub is stopping")
 	}
 	if !h.catalog.Loaded() {
 		return errors.New("the catalog is still loading")
 	}
+	return nil
+}
+
+func (h *Hub) ready(ctx context.Context) error {
+	if err := h.routes(); err != nil {
+		return err
+	}
 	return h.stores.Ready(ctx)
 }
 
-// Stop ends the hub: it stops being ready, refuses new connections, lets
+// drain goes on serving until the balancer sends its requests to other replicas.
+func (h *Hub) drain(ctx context.Context) {
+	if h.stores.Embedded || h.cfg.Drain == 0 {
+		return
+	}
+	h.ocpi.Drain()
+	select {
+	case <-ctx.Done():
+	case <-time.After(h.cfg.Drain):
+	}
+}
+
+// Stop ends the hub: it stops being ready, drains, refuses new connections, lets
 // requests in flight finish until ctx ends or StopTimeout has passed, cuts off
 // what is left then, and closes the stores.
 func (h *Hub) Stop(ctx context.Context) {
 	h.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
+	h.drain(ctx)
 	if err := h.ocpi.Shutdown(ctx); err != nil {
 		h.logger.Warn("requests that were still in flight were cut off", "after", StopTimeout, "error", err)
 	}

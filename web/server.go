@@ -50,6 +50,9 @@ type Config struct {
 	Trail   *access.Trail
 	// Ready tells why the hub cannot serve; nil when it can.
 	Ready func(context.Context) error
+	// Routes tells why the hub should get no requests, whatever becomes of its
+	// stores; nil when it should. Nil is Ready.
+	Routes func() error
 }
 
 //go:embed openapi.yaml
@@ -69,6 +72,7 @@ func New(cfg Config) *Server {
 	engine.Use(s.recoverPanic, harden)
 	engine.GET("/healthz", s.healthz)
 	engine.GET("/readyz", s.readyz)
+	engine.GET("/readyz/routing", s.readyzRouting)
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
 	engine.NoRoute(s.authenticateAPI, func(c *gin.Context) { fail(c, http.StatusNotFound, "no such URL", nil) })
 	engine.NoMethod(s.authenticateAPI, func(c *gin.Context) {
@@ -84,6 +88,21 @@ func (s *Server) Handler() http.Handler { return s.engine }
 
 // healthz tells that the process serves.
 func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
+
+// readyzRouting is for the balancer: it tells whether this replica should get
+// requests. Unlike readyz it does not look at the stores: without them direct
+// messages are routed still, and all replicas would go at once.
+func (s *Server) readyzRouting(c *gin.Context) {
+	if s.cfg.Routes == nil {
+		s.readyz(c)
+		return
+	}
+	if err := s.cfg.Routes(); err != nil {
+		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "not ready", "error": err.Error()})
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "ready"})
+}
 
 // readyTimeout bounds the look at the stores.
 const readyTimeout = 2 * time.Second

@@ -50,7 +50,7 @@ func newCluster(t *testing.T, n int, on stores) *cluster {
 	c := &cluster{t: t, postgres: on.postgres, redis: on.redis}
 	for i := range n {
 		r := &replica{name: fmt.Sprintf("replica %d", i)}
-		settings := hub.Settings{SecretKey: storagetest.Secret(0), ForwardTimeout: "5s"}
+		settings := hub.Settings{SecretKey: storagetest.Secret(0), ForwardTimeout: "5s", Drain: "1s"}
 		r.postgres, settings.Database = newLine(t, c.postgres)
 		r.redis, settings.Redis = newLine(t, c.redis.url)
 		if on.settings != nil {

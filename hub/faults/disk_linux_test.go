@@ -60,7 +60,7 @@ func fullDisk(t *testing.T, c *cluster, full, space func()) {
 	if during.refused == 0 {
 		t.Error("nothing was refused: this shows nothing")
 	}
-	m.wantReasons(t, "push that failed", "could not keep")
+	m.wantReasons(t, "push that failed", "OCPI 4000 the hub could not")
 	m.wantDirect(t)
 
 	space()

@@ -69,6 +69,9 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 	x.watch.end()
 	ctx.cancel()
 	x.finish()
+	if s.draining.Load() {
+		c.SetConnectionClose()
+	}
 	exchanges.Put(x)
 }
 

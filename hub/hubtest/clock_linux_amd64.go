@@ -30,7 +30,8 @@ const BendsClocks = true
 func BendClock(t testing.TB, off time.Duration, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
-		if err := stopped(pid, func() error { return bend(pid, int32(off/time.Second)) }); err != nil {
+		err := stopped(pid, func() error { return bend(pid, int32(off/time.Second)) })
+		if err != nil && !errors.Is(err, os.ErrProcessDone) { // one that has ended needs no clock
 			t.Fatalf("bend the clock of process %d: %v", pid, err)
 		}
 	}
@@ -38,7 +39,9 @@ func BendClock(t testing.TB, off time.Duration, pids ...int) {
 
 // stopped does something while no thread of the process runs.
 func stopped(pid int, do func() error) error {
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	} else if err != nil {
 		return err
 	}
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
@@ -60,11 +63,21 @@ func anyRuns(pid int) (bool, error) {
 	if err != nil || len(stats) == 0 {
 		return false, errors.Join(err, os.ErrProcessDone)
 	}
-	return slices.ContainsFunc(stats, func(name string) bool {
+	running, ended := false, true
+	for _, name := range stats {
 		raw, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
 		_, state, _ := bytes.Cut(raw, []byte(") "))
-		return err == nil && !bytes.HasPrefix(state, []byte("T"))
-	}), nil
+		dead := bytes.HasPrefix(state, []byte("Z")) || bytes.HasPrefix(state, []byte("X"))
+		running = running || !dead && !bytes.HasPrefix(state, []byte("T"))
+		ended = ended && dead
+	}
+	if ended {
+		return false, os.ErrProcessDone
+	}
+	return running, nil
 }
 
 // bend rewrites the clock functions of a process.
