@@ -134,6 +134,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if !cfg.QuietMessages {
 		journals = append([]routing.Journal{newMessageLog(cfg, h.log)}, journals...)
 	}
+	journals = []routing.Journal{routing.NewDiscreet(h.stores.Names.Token, journals...)}
 	h.outbox = routing.NewOutbox(routing.OutboxConfig{
 		Store: h.stores.Outbox, Record: h.stores.Catalog, Log: h.stores.Broadcasts, Replica: h.stores.Replica,
 		Fleet: h.stores.Fleet, Directory: directory, Logger: h.logger, Metrics: registry,
@@ -163,7 +164,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
-		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard,
+		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard, TokenName: h.stores.Names.Token,
 	})
 	tls, err := tlsConfig(cfg)
 	if err != nil {
@@ -179,6 +180,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
+		Index: h.index, Names: h.stores.Names, Alone: h.stores.Embedded,
 		Fanout: h.fanout, Metrics: registry, Logger: h.logger, Keyring: h.keyring, Trail: h.trail, Ready: h.ready,
 		Routes: h.routes,
 	})

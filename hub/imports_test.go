@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	"storage":             {"access", "parties", "routing", "catalog", "journal", "storage/seal", "storage/sqldb", "storage/rediscache"},
 	"storage/seal":        {},
 	"storage/sqldb":       {"access", "ocpi", "parties", "routing", "catalog", "journal", "storage/seal", "storage/sqldb/migrations"},
-	"storage/rediscache":  {"ocpi", "parties", "routing", "catalog", "storage/seal"},
+	"storage/rediscache":  {"ocpi", "parties", "catalog", "routing", "storage/seal"},
 	"storage/storagetest": {"access", "ocpi", "parties", "routing", "catalog", "journal", "storage/…"},
 	"simulator":           {"ocpi"},
 	"hub":                 {"access", "storage/seal", "ocpi", "ocpi/peer", "parties", "routing", "catalog", "journal", "storage", "web", "hub/gateway"},

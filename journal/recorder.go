@@ -32,6 +32,8 @@ type Recorder struct {
 	// held is the size of the open and the sealed batches, in records.
 	held    int
 	dropped int64
+	// seals counts the batches that were sealed.
+	seals int
 }
 
 // Config wires a Recorder.
@@ -126,6 +128,7 @@ func (r *Recorder) grow(size int) {
 }
 
 func (r *Recorder) seal() {
+	r.seals++
 	r.sealed = append(r.sealed, r.open)
 	r.open = newBatch(len(r.open.messages))
 }

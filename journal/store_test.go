@@ -85,6 +85,21 @@ func (s *memoryStore) ForgetSegments(_ context.Context, before time.Time) (int64
 	return int64(had - len(s.segments)), nil
 }
 
+func (s *memoryStore) RewriteSegment(_ context.Context, segment Segment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing != nil {
+		return s.failing
+	}
+	s.segments = slices.DeleteFunc(s.segments, func(g Segment) bool { return g.ID == segment.ID && segment.Records == 0 })
+	for i := range s.segments {
+		if g := &s.segments[i]; g.ID == segment.ID {
+			g.Body, g.Records = segment.Body, segment.Records
+		}
+	}
+	return nil
+}
+
 func (s *memoryStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -143,6 +143,13 @@ func operator(caller *parties.Entry, owner ocpi.PartyKey) []byte {
 	return nil
 }
 
+// errTokenOwner quotes nothing of the URL: the answer is logged, and a uid may
+// stand where the party should.
+func errTokenOwner() *ocpi.Error {
+	return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens must be {country_code}/{party_id}/{token_uid}, "+
+		"with a country code of two letters and a party id of one to three letters or digits")
+}
+
 // maxTokenUID is the length of Token.uid (2.2.1 mod_tokens, Token object).
 const maxTokenUID = 36
 
@@ -156,7 +163,7 @@ func (b *Broadcast) readToken() *ocpi.Error {
 	}
 	owner, err := ocpi.ParsePartyKey(unescaped(segments[0]), unescaped(segments[1]))
 	if err != nil {
-		return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens: %v", err)
+		return errTokenOwner()
 	}
 	uid := unescaped(segments[2])
 	if len(uid) > maxTokenUID {
@@ -217,6 +224,9 @@ func readFields(body []byte) (map[string]string, *ocpi.Error) {
 			return nil, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s: stands twice in the Token", name)
 		}
 		start, end := w.Value()
+		if !w.Good() {
+			break // what was read of the value may be half a string
+		}
 		switch value := body[start:end]; {
 		case len(value) > 0 && value[0] == '"':
 			fields[name] = string(ocpi.Unquote(value))

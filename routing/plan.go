@@ -109,6 +109,9 @@ func checkOwner(v *View, caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
 	countryCode, rest, _ := strings.Cut(strings.TrimPrefix(req.Path, "/"), "/")
 	partyID, _, _ := strings.Cut(rest, "/")
 	owner, err := ocpi.ParsePartyKey(unescaped(countryCode), unescaped(partyID))
+	if err != nil && req.Module == ocpi.ModuleTokens {
+		return errTokenOwner()
+	}
 	if err != nil {
 		return ocpi.Errorf(ocpi.InvalidParameters,
 			"URL of module %s must be {country_code}/{party_id}/{id}: %v", req.Module, err)

@@ -34,8 +34,8 @@ type Config struct {
 	// Namespace keeps hubs apart that share a Redis. Empty is one namespace
 	// too; hubs on different databases are kept apart in any case.
 	Namespace string
-	// Secrets seal the outbound tokens, the callbacks' URLs and the cursors, see
-	// package seal. At least one.
+	// Secrets seal the outbound tokens, the callbacks' URLs and the cursors, and
+	// make pseudonyms, see package seal. At least one.
 	Secrets []string
 	// Patience is how long Open waits for a Postgres that is down. Zero is 10
 	// seconds.
@@ -66,11 +66,23 @@ type Stores struct {
 	Broadcasts routing.BroadcastLog
 	// Cursors seals what a cursor holds, as text that may stand in a URL.
 	Cursors routing.Sealer
+	// Names are the pseudonyms of drivers' tokens.
+	Names TokenNames
 	// Embedded tells that only one replica may run on these stores: they are
 	// in a file, or nothing carries the news between replicas.
 	Embedded bool
 
 	parts []part
+}
+
+// TokenNames make pseudonyms of the uids of drivers' tokens. Whoever has the
+// secrets finds the pseudonym of a uid; nobody finds the uid of a pseudonym but by
+// trying.
+type TokenNames interface {
+	// Token is the pseudonym that is written, like ~6ulhqmdvzi.
+	Token(uid string) string
+	// Tokens are all that may have been written: one for each secret.
+	Tokens(uid string) []string
 }
 
 // part is a server that the stores live in, or what runs on one: that has no
@@ -96,7 +108,11 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{Replica: routing.ReplicaID(rand.Text())}
+	names, err := seal.NewPseudonyms(config.Secrets)
+	if err != nil {
+		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
+	}
+	stores := &Stores{Names: names, Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
@@ -105,7 +121,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
 	stores.Catalog = db.Catalog(stores.Replica)
 	stores.Outbox = db.Outbox(sealer, stores.Replica)
-	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
+	stores.Lessons, stores.Journal = db.Lessons(names, sealer), db.Segments()
 	stores.AdminTokens, stores.Audit = db.AdminTokens(), db.Audit()
 	stores.Cursors = cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {

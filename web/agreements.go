@@ -88,7 +88,7 @@ func pair(names []string, faults fields) (p [2]ocpi.PartyKey) {
 // listAgreements shows all agreements, or those of one party, in the order of
 // their parties; those with every party count for each.
 func (s *Server) listAgreements(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c: c, faults: fields{}}
 	party := p.party("party")
 	if p.failed() {
 		return

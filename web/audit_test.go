@@ -110,6 +110,7 @@ func TestAudit_EveryChangeLeavesASummary(t *testing.T) {
 		{"PUT /agreements", "/agreements", `{"parties":["NLCPA","*"],"modules":["cdrs"]}`, 200, "*,NLCPA", "modules:  → cdrs"},
 		{"PUT /agreements", "/agreements", `{"parties":["NLCPA","*"]}`, 200, "*,NLCPA", "modules: cdrs → all"},
 		{"DELETE /agreements", "/agreements?parties=NLCPA,*", "", 204, "*,NLCPA", "modules: all → "},
+		{"POST /erase", "/erase", `{"token_uid":"uid-4711"}`, 200, s.stores.Names.Token("uid-4711"), ""},
 		{"POST /tokens", "/tokens", `{"name":"third","role":"viewer","expires_at":"2999-01-01T00:00:00Z"}`, 201, "",
 			"name:  → third; role:  → viewer; expires_at:  → 2999-01-01T00:00:00Z"},
 		{"POST /tokens/:id/rotate", "/tokens/" + other.ID + "/rotate", "", 200, other.ID, "token:  → made anew"},

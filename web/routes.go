@@ -40,6 +40,7 @@ func (s *Server) routes() []route {
 		{get, "/messages/stream", access.Viewer, nothing, s.streamMessages},
 		{get, "/messages/:correlation_id", access.Viewer, nothing, s.showMessage},
 		{post, "/explain", access.Viewer, nothing, s.explain},
+		{post, "/erase", access.Operator, "personal.erase", s.eraseToken},
 		{get, "/agreements", access.Viewer, nothing, s.listAgreements},
 		{put, "/agreements", access.Operator, "agreement.put", s.putAgreement},
 		{del, "/agreements", access.Operator, "agreement.delete", s.deleteAgreement},

@@ -43,8 +43,13 @@ type Config struct {
 	Catalog   *catalog.Catalog
 	Journal   *journal.Recorder
 	Fanout    *routing.Fanout
-	Metrics   prometheus.Gatherer
-	Logger    *slog.Logger
+	// Index and Journal are what an erasure erases from, Names what the journal
+	// calls tokens by. Alone tells that there are no other replicas to wait for.
+	Index   *routing.Index
+	Names   TokenNames
+	Alone   bool
+	Metrics prometheus.Gatherer
+	Logger  *slog.Logger
 	// Keyring tells who calls the admin API, Trail takes note of what they change.
 	Keyring *access.Keyring
 	Trail   *access.Trail

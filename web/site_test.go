@@ -54,6 +54,8 @@ type site struct {
 	directory *parties.Directory
 	registrar *parties.Registrar
 	journal   *journal.Recorder
+	index     *routing.Index
+	lessons   *failingLessons
 	keyring   *access.Keyring
 	trail     *access.Trail
 	audit     *auditStore
@@ -102,6 +104,8 @@ func newSite(t *testing.T) *site {
 		Logger: logger, Metrics: registry,
 	})
 	s.journal = journal.New(journal.Config{Store: s.stores.Journal, Logger: logger, Hub: hub})
+	s.lessons = &failingLessons{LessonStore: s.stores.Lessons}
+	s.index = routing.NewIndex(routing.IndexConfig{Store: s.lessons, Logger: logger})
 	s.keyring = access.NewKeyring(access.KeyringConfig{
 		Root: sha256.Sum256([]byte(adminToken)), Store: s.stores.AdminTokens, Logger: logger,
 	})
@@ -114,6 +118,7 @@ func newSite(t *testing.T) *site {
 		Directory: s.directory, Registrar: s.registrar, Metrics: registry, Logger: logger, Journal: s.journal,
 		Router:  routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
 		Catalog: catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
+		Index:   s.index, Names: s.stores.Names, Alone: true,
 		Fanout:  routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
 		Keyring: s.keyring, Trail: s.trail, Ready: s.readiness,
 	})

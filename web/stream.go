@@ -28,7 +28,7 @@ func (s *Server) EndStreams() { s.endStreams() }
 // with a message, legs when a broadcast has ended, lost with a number when the
 // listener was too slow.
 func (s *Server) streamMessages(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c, fields{}, s.cfg.Names}
 	filter, recent := p.filter(), p.number("recent", 0, 0, 1000)
 	if p.failed() {
 		return

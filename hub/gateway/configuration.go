@@ -12,6 +12,7 @@ import (
 
 	"busbar/ocpi"
 	"busbar/parties"
+	"busbar/routing"
 )
 
 // configurationHandler answers a request of a configuration module.
@@ -31,7 +32,7 @@ func (g *Gateway) configuration(handle configurationHandler) gin.HandlerFunc {
 		if err != nil {
 			refusal, known := refusalOf(err, false)
 			if !known {
-				g.cfg.Logger.Error("configuration request failed", "path", c.Request.URL.Path, "error", err)
+				g.cfg.Logger.Error("configuration request failed", "path", c.FullPath(), "error", err)
 			}
 			response = ocpi.Refused(refusal)
 			if refusal.HTTP == http.StatusMethodNotAllowed {
@@ -73,7 +74,7 @@ func (g *Gateway) fail(c *gin.Context, ids envelope, err error) {
 func (g *Gateway) logConfiguration(c *gin.Context, ids envelope, caller parties.Caller, response ocpi.Response, detail string, begin time.Time) {
 	attrs := []any{
 		"correlation_id", ids.correlationID, "request_id", ids.requestID,
-		"method", c.Request.Method, "path", c.Request.URL.EscapedPath(),
+		"method", c.Request.Method, "path", routing.DiscreetURL(c.Request.URL.EscapedPath(), g.cfg.TokenName),
 		"http_status", response.HTTP, "ocpi_status", int(response.Status), "duration", time.Since(begin),
 	}
 	if caller.Entry != nil {

@@ -30,6 +30,8 @@ type Config struct {
 	MaxBody int64
 	// CatchUp takes in what other replicas have changed in the directory.
 	CatchUp func(context.Context)
+	// TokenName is the pseudonym of a driver's token, for the log.
+	TokenName func(uid string) string
 	// Heard is told that a platform called which is not CONNECTED.
 	Heard func(parties.PlatformID)
 }

@@ -29,7 +29,7 @@ func TestLessonsOnSQLiteMeetTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestLessons(t, func(t *testing.T) (a, b routing.LessonStore) {
 		db := opened(t, onSQLite(t))
-		return db.Lessons(), db.Lessons()
+		return lessons(t, db), lessons(t, db)
 	})
 }
 
@@ -37,7 +37,7 @@ func TestLessonsOnPostgresMeetTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestLessons(t, func(t *testing.T) (a, b routing.LessonStore) {
 		d := onPostgres(t)
-		return opened(t, d).Lessons(), opened(t, d).Lessons()
+		return lessons(t, opened(t, d)), lessons(t, opened(t, d))
 	})
 }
 
