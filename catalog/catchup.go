@@ -67,6 +67,10 @@ func (c *Catalog) CatchUp(ctx context.Context, revision int64) error {
 	}
 }
 
+// Reached is the revision up to which the catalog has everything; -1 before the
+// load.
+func (c *Catalog) Reached() int64 { return c.catchUps.reached.Load() }
+
 // join makes Run follow; nil when that is not needed any more. Before the load it
 // will, once that has succeeded.
 func (u *catchUps) join(revision int64) *catchUp {

@@ -62,6 +62,10 @@ type Config struct {
 
 	// AliveInterval is the silence after which a platform is checked.
 	AliveInterval time.Duration
+	// Drain is how long a replica that stops goes on taking requests, so that the
+	// balancer before it sees that it is not ready. A hub without other replicas does
+	// not wait.
+	Drain time.Duration
 	// ClosedAgreements lets only parties talk that have an agreement.
 	ClosedAgreements bool
 	// JournalRetention is how long message metadata is kept.

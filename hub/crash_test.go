@@ -1,14 +1,10 @@
 package hub_test
 
 import (
-	"bufio"
-	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path"
 	"strings"
 	"sync"
@@ -18,64 +14,14 @@ import (
 
 	"busbar/hub"
 	"busbar/hub/hubtest"
-	"busbar/ocpi"
 )
 
-// crashHub is the environment variable that makes this test binary a hub on the
-// data directory that it names.
-const crashHub = "BUSBAR_TEST_CRASH_HUB"
+func TestMain(m *testing.M) { os.Exit(hubtest.Main(m)) }
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashHub); dir != "" {
-		if err := serveUntilKilled(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-func serveUntilKilled(dir string) error {
-	party, err := ocpi.ParseParty("EUBUS")
-	if err != nil {
-		return err
-	}
-	h, err := hub.New(context.Background(), hub.Config{
-		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", PublicURL: "http://hub.test", Party: party, DataDir: dir,
-		AdminToken: "admin-token-of-the-test-hub", ForwardTimeout: 10 * time.Second, AllowPrivatePeers: true, MaxBody: 1 << 20,
-		AliveInterval: time.Hour, JournalRetention: time.Hour,
-	}, io.Discard)
-	if err != nil {
-		return err
-	}
-	if err := h.Start(context.Background()); err != nil {
-		return err
-	}
-	fmt.Println(h.Addr(), h.AdminAddr())
-	select {} // until it is killed
-}
-
-// startCrashHub runs a hub in a process of its own.
-func startCrashHub(t *testing.T, dir string) (*hubtest.Hub, *exec.Cmd) {
+// crashHub runs a hub in a process of its own.
+func crashHub(t *testing.T, dir string) *hubtest.Process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), crashHub+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the hub did not start: %v", err)
-	}
-	listen, admin, _ := strings.Cut(strings.TrimSpace(line), " ")
-	return hubtest.Attach(t, "http://"+listen, "http://"+admin, "admin-token-of-the-test-hub"), cmd
+	return hubtest.StartProcess(t, hub.Settings{DataDir: dir, LogLevel: "warn"})
 }
 
 // TestP4_WhatWasAcceptedSurvivesKill9 kills the hub's process while eight
@@ -83,7 +29,7 @@ func startCrashHub(t *testing.T, dir string) (*hubtest.Hub, *exec.Cmd) {
 func TestP4_WhatWasAcceptedSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h, process := startCrashHub(t, dir)
+	h := crashHub(t, dir)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	var mu sync.Mutex
 	accepted := map[string]string{}
@@ -110,13 +56,11 @@ func TestP4_WhatWasAcceptedSurvivesKill9(t *testing.T) {
 		})
 	}
 	<-enough
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	h.Kill()
 	pushing.Wait()
 
-	second, _ := startCrashHub(t, dir)
-	msp.MoveTo(second)
+	second := crashHub(t, dir)
+	msp.MoveTo(second.Hub)
 	kept := map[string]bool{}
 	for path := "/ocpi/2.2.1/sender/locations"; path != ""; {
 		got := getPage(t, msp, path, "EU/BUS")
@@ -138,7 +82,7 @@ func TestP4_WhatWasAcceptedSurvivesKill9(t *testing.T) {
 func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h, process := startCrashHub(t, dir)
+	h := crashHub(t, dir)
 	cpo, slow := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("slow", "DE/SLO:EMSP")
 	var taken atomic.Int32
 	killed := make(chan struct{})
@@ -174,16 +118,14 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 		})
 	}
 	<-enough
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	h.Kill()
 	release()
 	pushing.Wait()
 	arrived := lastStates{bodies: map[string]string{}}
 	before := maps.Clone(arrived.of(slow))
 
-	second, _ := startCrashHub(t, dir)
-	slow.MoveTo(second)
+	second := crashHub(t, dir)
+	slow.MoveTo(second.Hub)
 	want := map[string]string{}
 	for path := "/ocpi/2.2.1/sender/tariffs"; path != ""; {
 		got := getPage(t, slow, path, "EU/BUS")

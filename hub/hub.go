@@ -309,13 +309,26 @@ func (h *Hub) routes() error {
 	return nil
 }
 
-// Stop ends the hub: it stops being ready, refuses new connections, lets
+// drain goes on serving until the balancer sends its requests to other replicas.
+func (h *Hub) drain(ctx context.Context) {
+	if h.stores.Embedded || h.cfg.Drain == 0 {
+		return
+	}
+	h.ocpi.Drain()
+	select {
+	case <-ctx.Done():
+	case <-time.After(h.cfg.Drain):
+	}
+}
+
+// Stop ends the hub: it stops being ready, drains, refuses new connections, lets
 // requests in flight finish until ctx ends or StopTimeout has passed, cuts off
 // what is left then, and closes the stores.
 func (h *Hub) Stop(ctx context.Context) {
 	h.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
 	defer cancel()
+	h.drain(ctx)
 	if err := h.ocpi.Shutdown(ctx); err != nil {
 		h.logger.Warn("requests that were still in flight were cut off", "after", StopTimeout, "error", err)
 	}

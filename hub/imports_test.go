@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"simulator":           {"ocpi"},
 	"hub":                 {"access", "storage/seal", "ocpi", "ocpi/peer", "parties", "routing", "catalog", "journal", "storage", "web", "hub/gateway"},
 	"hub/hubtest":         {"ocpi", "hub"},
+	"hub/faults":          {},
 	"cmd/busbar":          {"hub", "ocpi", "routing", "simulator"},
 	"bench":               {"ocpi"},
 }

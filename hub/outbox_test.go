@@ -77,7 +77,7 @@ func awaitOpen(t *testing.T, dir string, want int) {
 func TestP4_TokensSurviveKill9(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h, process := startCrashHub(t, dir)
+	h := crashHub(t, dir)
 	msp, cpo := h.Platform("msp", "DE/MSP:EMSP"), h.Platform("cpo", "NL/CPA:CPO")
 	hung, release := hangsUntilKilled(t, cpo, "tokens")
 	const tokens = 30 // more than are in flight at a time
@@ -86,12 +86,9 @@ func TestP4_TokensSurviveKill9(t *testing.T) {
 	}
 	broadcast(t, msp, "PATCH", "tokens/DE/MSP/T7", `{"valid":false,"last_updated":"2026-01-01T00:00:00Z"}`)
 	<-hung
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = process.Wait()
+	h.Kill()
 	release()
-	startCrashHub(t, dir)
+	crashHub(t, dir)
 	arrived := map[string]bool{}
 	for _, body := range bodies(cpo, "tokens", tokens+1) {
 		if strings.Contains(body, "false") && !arrived[`{"uid":"T7","valid":true}`] {
@@ -110,7 +107,7 @@ func TestP4_TokensSurviveKill9(t *testing.T) {
 func TestP4_APushThatIsRepeatedSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h, process := startCrashHub(t, dir)
+	h := crashHub(t, dir)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	hung, release := hangsUntilKilled(t, msp, "tariffs/NL/CPA/T1")
 	first, second := location("T1", newYear, `,"v":1`), location("T1", newYear, `,"v":2`)
@@ -121,12 +118,9 @@ func TestP4_APushThatIsRepeatedSurvivesKill9(t *testing.T) {
 	bodies(msp, "tariffs", 1) // T2 has arrived
 	broadcast(t, cpo, "PUT", "tariffs/NL/CPA/T1", second)
 	awaitOpen(t, dir, 2) // of T1; that of T2 has ended
-	if err := process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = process.Wait()
+	h.Kill()
 	release()
-	startCrashHub(t, dir)
+	crashHub(t, dir)
 	msp.Await("the second state", func() bool {
 		for _, r := range msp.Received() {
 			if r.Body == second {

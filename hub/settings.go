@@ -26,7 +26,8 @@ type Settings struct {
 	Listen, AdminListen, PublicURL, Party, Name string
 	DataDir, Database, Redis                    string
 	SecretKey, AdminToken                       string
-	ForwardTimeout, AliveInterval, Agreements   string
+	ForwardTimeout, AliveInterval, Drain        string
+	Agreements                                  string
 	AllowPrivatePeers, MaxBody                  string
 	PlatformConcurrency, PlatformRate           string
 	BodyMemory, MaxConnections, TrustedProxies  string
@@ -62,6 +63,7 @@ func (s Settings) Config() (Config, error) {
 		TrustedProxies:      f.prefixes("TRUSTED_PROXIES", s.TrustedProxies),
 		AdminToken:          f.token("ADMIN_TOKEN", s.AdminToken),
 		AliveInterval:       f.duration("ALIVE_INTERVAL", s.AliveInterval, 5*time.Minute, time.Second, 24*time.Hour),
+		Drain:               f.duration("DRAIN", s.Drain, 5*time.Second, 0, 25*time.Second),
 		ClosedAgreements:    f.choice("AGREEMENTS", s.Agreements, "open", "closed") == "closed",
 		JournalRetention:    f.duration("JOURNAL_RETENTION", s.JournalRetention, 30*24*time.Hour, time.Hour, 10*365*24*time.Hour),
 		AuditRetention:      f.duration("AUDIT_RETENTION", s.AuditRetention, 365*24*time.Hour, 24*time.Hour, 10*365*24*time.Hour),

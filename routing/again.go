@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,37 +21,62 @@ const (
 	lastAsk  = 2 * time.Second
 )
 
+// everything is a revision beyond all.
+const everything = math.MaxInt64
+
 // Present is the catalog, as far as the Fanout needs it: the present state of
 // objects.
 type Present interface {
 	// Stored is an object's document and the revision that last wrote it.
 	Stored(catalog.Key) (document []byte, revision int64, ok bool)
-	// CatchUp returns when the catalog has everything up to the revision.
+	// CatchUp returns when the catalog has everything up to the revision or, if
+	// there is none so high, everything that was accepted.
 	CatchUp(ctx context.Context, revision int64) error
+	// Reached is the revision up to which the catalog has everything.
+	Reached() int64
 }
 
 // newest is what is to be sent for a broadcast that was handed over. One that is
 // fresh goes as it is. One that comes again is compared with the newest state: if
 // it made that itself, it goes as it is, else the state goes in its place, so that
-// no receiver goes back. Of what the hub does not keep, one that a later PUT has
+// no receiver goes back; what follows and is in that state already ends without
+// being sent, see Tenure. Of what the hub does not keep, one that a later PUT has
 // made pointless ends: then there is nothing to send, and no Method. It is false
 // when the broadcast is not this replica's any more, or the Fanout has stopped.
 func (f *Fanout) newest(h Handed) (*Broadcast, bool) {
 	b := h.Broadcast
 	switch {
-	case !h.Again && !b.Present:
-		return b, true
 	case !catalog.Keeps(b.Module):
+		if !h.Again && !b.Present {
+			return b, true
+		}
 		return f.unlessOutdated(h)
 	case f.cfg.Present == nil && !b.Present:
 		return b, true
 	}
-	if !f.catchUp(h, max(b.Revision, h.Newest)) {
+	tenure := h.Tenure
+	if tenure == nil {
+		tenure = &f.tenure
+	}
+	if !tenure.begin(f, h) {
+		return nil, false
+	}
+	passed, doubtful := tenure.passed(b.Object, b.Revision)
+	switch {
+	case passed:
+		return b.with("", nil), true
+	case !h.Again && !b.Present && !doubtful:
+		return b, true
+	case !f.catchUp(h, max(b.Revision, h.Newest)):
 		return nil, false
 	}
 	state, revision, there := f.present(b)
 	if !b.Present && (there && revision <= b.Revision || !there && b.Method == "DELETE") {
 		return b, true
+	}
+	if revision > b.Revision {
+		tenure.goAhead(b.Object, revision)
+		state.Revision = revision
 	}
 	return state, true
 }
@@ -77,7 +103,8 @@ func (f *Fanout) catchUp(h Handed, revision int64) bool {
 		return true
 	}
 	ok := f.insist(h, func(ctx context.Context) error { return f.cfg.Present.CatchUp(ctx, revision) })
-	if ok {
+	// To have everything that there was says nothing of what comes later.
+	if ok && revision != everything {
 		raise(&f.reached, revision)
 	}
 	return ok

@@ -49,7 +49,7 @@ type BroadcastLog interface {
 	// Run hands broadcasts to deliver, those of one object in order, until ctx
 	// ends; then it hands out what no other replica will, waits until all that it
 	// handed out is done, and returns. deliver may block for a broadcast that comes
-	// Again.
+	// Again, and for the first of a Tenure.
 	Run(ctx context.Context, deliver func(Handed))
 }
 
@@ -63,6 +63,9 @@ type Handed struct {
 	// Newest is, with Again, the highest Revision that may have been delivered
 	// before this one.
 	Newest int64
+	// Tenure is new whenever another replica may have worked this broadcast's part
+	// of the log in between. Nil: none does.
+	Tenure *Tenure
 	// Held tells whether this replica may still send it: another one may have
 	// taken over meanwhile. Nil: it always may.
 	Held func() bool

@@ -52,6 +52,16 @@ func (s *shelf) CatchUp(ctx context.Context, revision int64) error {
 	return s.caughtUp(ctx, revision)
 }
 
+func (s *shelf) Reached() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var highest int64
+	for _, revision := range s.revisions {
+		highest = max(highest, revision)
+	}
+	return highest
+}
+
 // owing is a lane that is full of another object's legs, in front of a catalog
 // that has everything up to revision 7.
 func owing(t *testing.T) (*lane, *shelf) {

@@ -34,6 +34,7 @@ type Fanout struct {
 	held    atomic.Int64 // the bytes of the bodies of deliveries that have not ended
 	// reached is the highest revision that the catalog is known to have.
 	reached  atomic.Int64
+	tenure   Tenure // of a log that is this replica's alone
 	pursuit  pursuit
 	asking   outage
 	empty    chan struct{}
@@ -86,6 +87,7 @@ func NewFanout(cfg FanoutConfig) *Fanout {
 	if f.cfg.Receivers == nil {
 		f.cfg.Receivers = f.receivers
 	}
+	f.tenure.begun = true
 	f.metrics = newLegMetrics(cfg.Metrics, f.Queued)
 	showHeld(cfg.Metrics, f.held.Load)
 	f.ctx, f.cancel = context.WithCancel(context.Background())

@@ -35,6 +35,7 @@ type settings struct {
 
 	ForwardTimeout string `help:"Deadline of a forwarded request (30s)." placeholder:"DURATION"`
 	AliveInterval  string `help:"Silence after which a platform is checked (5m)." placeholder:"DURATION"`
+	Drain          string `help:"How long a replica that stops goes on serving, until the balancer knows (5s)." placeholder:"DURATION"`
 	Agreements     string `help:"open: all may talk; closed: only parties with an agreement." placeholder:"open|closed"`
 
 	AllowPrivatePeers string `type:"switch" help:"Platforms may live on private and loopback addresses." placeholder:"BOOL"`

@@ -72,6 +72,9 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 	x.watch.end()
 	ctx.cancel()
 	x.finish()
+	if s.draining.Load() {
+		c.SetConnectionClose()
+	}
 	exchanges.Put(x)
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -26,6 +27,8 @@ type Server struct {
 	bounds  bounds
 	tls     *tls.Config
 	conns   openConns
+	// draining lets each answer close its connection.
+	draining atomic.Bool
 	// base is the parent of every request's context; cancel ends it.
 	base   context.Context
 	cancel context.CancelFunc
@@ -91,6 +94,10 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	return s.fast.Serve(l)
 }
+
+// Drain lets every answer say that its connection closes, so that whoever is there
+// comes back by a new one, to another replica. Requests are taken as before.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown refuses new connections and waits until the requests in flight have
 // been answered. When ctx ends before, those are cancelled.

@@ -26,6 +26,8 @@ type Hub struct {
 	Log *Log
 	// DataDir is where the hub keeps its files.
 	DataDir string
+	// Transport sends requests to the OCPI listener; nil is http.DefaultTransport.
+	Transport http.RoundTripper
 
 	stop sync.Once
 }

@@ -101,7 +101,11 @@ func (h *Hub) TrySend(r Request) (*Response, error) {
 	for name, values := range r.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	transport := h.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type hold struct {
 	from      routing.ReplicaID // the dead one that had it before
 	epoch     string
 	term      *term
+	tenure    routing.Tenure
 	over      atomic.Bool
 	freed     atomic.Bool // it was given back, so that another may have the partition
 	stopOnce  sync.Once
@@ -228,7 +229,7 @@ func (h *hold) hand(e *entry, again bool, newest int64) {
 	h.run.moved.Add(1)
 	id := e.id
 	h.run.deliver(routing.Handed{
-		Broadcast: broadcast, Again: again, Newest: newest, Held: h.held, Done: func() { h.done(id) },
+		Broadcast: broadcast, Again: again, Newest: newest, Tenure: &h.tenure, Held: h.held, Done: func() { h.done(id) },
 	})
 }
 

@@ -1,0 +1,101 @@
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// client is a connection to a Redis past the lines.
+func (s *server) client() *redis.Client {
+	s.t.Helper()
+	options, err := redis.ParseURL(s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return redis.NewClient(options)
+}
+
+// flush empties a Redis, as FLUSHALL does.
+func (s *server) flush() {
+	s.t.Helper()
+	client := s.client()
+	defer client.Close()
+	if err := client.FlushAll(s.t.Context()).Err(); err != nil {
+		s.t.Fatalf("FLUSHALL: %v", err)
+	}
+}
+
+// TestRedis_IsGoneForTenSecondsAndBack: direct routing never stops, broadcasts are
+// accepted and delivered, at worst later.
+func TestRedis_IsGoneForTenSecondsAndBack(t *testing.T) {
+	t.Parallel()
+	for name, losers := range map[string]int{"for all": 3, "for one": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 3, stores{})
+			m := c.market(people{msps: 4, slow: 1})
+			l := m.begin(c.send, rates{})
+			after(2 * time.Second)
+			for _, r := range c.replicas[:losers] {
+				r.redis.cut()
+			}
+			after(10 * time.Second)
+			for _, r := range c.replicas[:losers] {
+				r.redis.mend()
+			}
+			after(2 * time.Second)
+			l.end()
+			m.verdict(t, c.hubs(), false)
+			m.wantDirect(t)
+			m.wantNoReason(t, "push")
+			c.wantNothingOpen()
+		})
+	}
+}
+
+// TestRedis_SwallowsEverythingForTenSeconds: as before, but no connection ends
+// and nothing is refused: packets vanish.
+func TestRedis_SwallowsEverythingForTenSeconds(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, stores{})
+	m := c.market(people{msps: 4, slow: 1})
+	l := m.begin(c.send, rates{})
+	after(2 * time.Second)
+	c.each(func(r *replica) { r.redis.swallow() })
+	after(10 * time.Second)
+	c.each(func(r *replica) { r.redis.clear() })
+	after(2 * time.Second)
+	l.end()
+	m.verdict(t, c.hubs(), false)
+	m.wantDirect(t)
+	m.wantNoReason(t, "push")
+	c.wantNothingOpen()
+}
+
+// TestRedis_IsEmptiedUnderLoad: what it held is given to it again.
+func TestRedis_IsEmptiedUnderLoad(t *testing.T) {
+	t.Parallel()
+	for name, empty := range map[string]func(*server){
+		"FLUSHALL":                   (*server).flush,
+		"kill -9, nothing was saved": func(s *server) { s.kill(); s.start() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 3, stores{})
+			m := c.market(people{msps: 4, slow: 1})
+			l := m.begin(c.send, rates{every: 20 * time.Millisecond})
+			for range 3 {
+				after(3 * time.Second)
+				empty(c.redis)
+			}
+			after(3 * time.Second)
+			l.end()
+			m.verdict(t, c.hubs(), false)
+			m.wantDirect(t)
+			m.wantNoReason(t, "push")
+			c.wantNothingOpen()
+		})
+	}
+}
