@@ -118,10 +118,8 @@ func TestReadiness_TellsTheReason(t *testing.T) {
 	s.callAs("", "GET", "/readyz", "").want(http.StatusOK)
 	s.setReady(errors.New("database is down: connection refused"))
 	s.callAs("", "GET", "/readyz", "").want(http.StatusServiceUnavailable).wantError("database is down: connection refused")
-	s.callAs("", "GET", "/readyz/routing", "").want(http.StatusServiceUnavailable).wantError("database is down: connection refused")
 	s.setReady(nil)
 	s.callAs("", "GET", "/readyz", "").want(http.StatusOK)
-	s.callAs("", "GET", "/readyz/routing", "").want(http.StatusOK)
 }
 
 func TestMetrics_OfThePlatforms(t *testing.T) {

@@ -43,7 +43,8 @@ func FuzzReadPlace(f *testing.F) {
 	})
 }
 
-// FuzzParseTarget: the short cut reads a target as net/url does.
+// FuzzParseTarget: the short cut reads a target as net/url does. What is neither a
+// path nor an http URL is refused, though net/url takes "*" and other schemes.
 func FuzzParseTarget(f *testing.F) {
 	for _, seed := range []string{"/ocpi/versions", "/a?b=c%20d", "//host/a", "/%41?x", "/a%zz", "*", "http://h/a", "/a#b", "/é", "/a b", "/?", "?"} {
 		f.Add(seed)
@@ -54,6 +55,13 @@ func FuzzParseTarget(f *testing.F) {
 		if strings.Contains(target, "#") {
 			if err == nil {
 				t.Errorf("%q: a fragment passes", target)
+			}
+			return
+		}
+		path, _, _ := strings.Cut(target, "?")
+		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "http://") && !strings.HasPrefix(path, "https://") || len(target) > maxTarget {
+			if err == nil {
+				t.Errorf("%q passes", target)
 			}
 			return
 		}
