@@ -3,7 +3,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
-.PHONY: build run test fuzz bench lint clean
+.PHONY: build run test fuzz bench soak lint clean
 
 build: ## puts bin/busbar
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/busbar ./cmd/busbar
@@ -21,6 +21,11 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 
 bench: build ## what routing, broadcasts and pages cost beside nginx, HAProxy and wrk, in one run
 	go run ./bench -busbar bin/busbar
+
+soak: build ## a country through one hub, then through two replicas: is anything lost, late or growing?
+	go build -o bin/bench ./bench
+	bin/bench soak $(SOAK)
+	scripts/services.sh bin/bench soak -replicas 2 $(SOAK)
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

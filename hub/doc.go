@@ -13,6 +13,12 @@
 // the requester's ids. Between arrival and answer nothing is read from a
 // database or from Redis. Below gin stands fasthttp's server (gateway.Server).
 //
+// At the gate. Before a body is read, a platform's request takes a place in its
+// allowance (gateway/limits.go), a stranger's failure is counted against where it
+// came from (brake.go), and bodies beyond the first 64 KiB take of one bound that
+// platforms' answers share (memory.go, ocpi/peer/body.go). Rates are shared with
+// the other replicas once a second, beside the requests.
+//
 // Broadcast. The same entry; the receiver is the hub, or nobody (routing.Decide
 // says PlanBroadcast). Router.broadcast gives the push to Catalog.Apply, which
 // checks it, merges it into the stored object and returns when the record has

@@ -2,15 +2,12 @@ package hub
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -49,6 +46,7 @@ type Hub struct {
 	keyring  *access.Keyring
 	trail    *access.Trail
 
+	gateway                     *gateway.Gateway
 	ocpi                        *gateway.Server
 	admin                       *http.Server
 	ocpiListener, adminListener net.Listener
@@ -85,6 +83,12 @@ const (
 // go to logs.
 func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	gin.SetMode(gin.ReleaseMode)
+	if cfg.BodyMemory == 0 {
+		cfg.BodyMemory = max(512<<20, 4*cfg.MaxBody)
+	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = 10_000
+	}
 	h := &Hub{cfg: cfg, log: newLogWriter(logs), failed: make(chan error, 2)}
 	h.logger = newLogger(cfg, h.log)
 	defer func() {
@@ -112,7 +116,8 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
-	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers})
+	memory := gateway.NewMemory(cfg.BodyMemory, registry)
+	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: memory})
 	directory := parties.NewDirectory(dialer)
 	if cfg.ClosedAgreements {
 		directory.RequireAgreements()
@@ -129,6 +134,8 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	h.recorder = journal.New(journal.Config{
 		Store: h.stores.Journal, Logger: h.logger, Metrics: registry, Retention: cfg.JournalRetention, Hub: cfg.Party,
+		Feed: h.stores.Feed, Replica: h.stores.Replica,
+		Lanes: func() map[parties.PlatformID]int { return h.fanout.Lanes() },
 	})
 	journals := append([]routing.Journal{h.recorder}, cfg.Journals...)
 	if !cfg.QuietMessages {
@@ -164,9 +171,13 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
+		Memory: memory, MaxConnections: cfg.MaxConnections,
+		Limits: gateway.Limits{Concurrency: cfg.PlatformConcurrency, Rate: cfg.PlatformRate}, Shares: h.stores.Shares,
+		TrustedProxies: cfg.TrustedProxies, Metrics: registry,
 		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard, TokenName: h.stores.Names.Token,
 	})
-	tls, err := tlsConfig(cfg)
+	h.gateway = ocpiGateway
+	tls, err := tlsConfig(cfg, h.logger, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +192,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
 		Index: h.index, Names: h.stores.Names, Alone: h.stores.Embedded,
-		Fanout: h.fanout, Metrics: registry, Logger: h.logger, Keyring: h.keyring, Trail: h.trail, Ready: h.ready,
-		Routes: h.routes,
+		Fanout: h.fanout, Metrics: registry, Logger: h.logger, Keyring: h.keyring, Trail: h.trail, Ready: h.ready, Routes: h.routes,
 	})
 
 	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
@@ -206,28 +216,6 @@ func (h *Hub) adminServer(handler http.Handler) *http.Server {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(h.logger.Handler(), slog.LevelDebug),
 	}
-}
-
-func tlsConfig(cfg Config) (*tls.Config, error) {
-	if cfg.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("load TLS certificate: %w", err)
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
-	if cfg.TLSClientCA != "" {
-		pem, err := os.ReadFile(cfg.TLSClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("load client CA: %w", err)
-		}
-		t.ClientCAs, t.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-		if !t.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("load client CA: %s holds no PEM certificate", cfg.TLSClientCA)
-		}
-	}
-	return t, nil
 }
 
 // Start listens and returns; Failed tells when a listener ends by itself. A hub
@@ -254,6 +242,7 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	go func() { defer close(recorded); h.record(recording) }()
 	h.running.Go(func() { h.follower.Run(background) })
 	h.running.Go(func() { h.router.Run(background) })
+	h.running.Go(func() { h.gateway.Run(background) })
 	h.running.Go(func() { h.monitor.Run(background) })
 	h.running.Go(func() { h.puller.Run(background) })
 	h.running.Go(func() { h.index.Run(background) })
@@ -301,8 +290,15 @@ func (h *Hub) AdminAddr() string { return h.adminListener.Addr().String() }
 // is to be shown to the operator, once, and not logged.
 func (h *Hub) FreshAdminToken() string { return h.freshAdminToken }
 
-// routes tells why the hub should get no requests; nil when it should. A store that
-// is down is no reason: what needs none is routed, and no other replica has it.
+func (h *Hub) ready(ctx context.Context) error {
+	if err := h.routes(); err != nil {
+		return err
+	}
+	return h.stores.Ready(ctx)
+}
+
+// routes tells why messages cannot be routed, whatever the stores do. The
+// directory was loaded before the hub began to listen.
 func (h *Hub) routes() error {
 	if h.stopping.Load() {
 		return errors.New("the hub is stopping")
@@ -311,13 +307,6 @@ func (h *Hub) routes() error {
 		return errors.New("the catalog is still loading")
 	}
 	return nil
-}
-
-func (h *Hub) ready(ctx context.Context) error {
-	if err := h.routes(); err != nil {
-		return err
-	}
-	return h.stores.Ready(ctx)
 }
 
 // drain goes on serving until the balancer sends its requests to other replicas.

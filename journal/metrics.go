@@ -17,6 +17,12 @@ func (r *Recorder) register(reg prometheus.Registerer) {
 			}, func() float64 { return float64(r.unwritten()) }),
 		)
 	}
+	if reg != nil && r.exchange != nil {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "busbar_journal_feed_dropped_total",
+			Help: "Events that listeners at other replicas were not shown because Redis was slow or gone.",
+		}, func() float64 { return float64(r.exchange.dropped.Load()) }))
+	}
 }
 
 func (r *Recorder) unwritten() int {

@@ -66,7 +66,7 @@ type beat struct {
 	unix             int64
 	messages, failed int
 	hub, peer, lag   histogram
-	failing          map[ocpi.PartyKey]Failing
+	failing          blamed
 }
 
 // at is the beat of a time; now holds back what lies in the future.
@@ -131,7 +131,7 @@ func (b *beat) blame(party ocpi.PartyKey, o routing.Outcome) {
 		return
 	}
 	if b.failing == nil {
-		b.failing = make(map[ocpi.PartyKey]Failing)
+		b.failing = make(blamed)
 	}
 	b.failing[party] = Failing{party, f.Failed + 1, o}
 }
@@ -141,7 +141,7 @@ func (p *pulse) minute(now time.Time) Minute {
 	defer p.mu.Unlock()
 	m := Minute{Seconds: make([]Second, pulseSeconds)}
 	var total beat
-	failing := make(map[ocpi.PartyKey]Failing)
+	failing := make(blamed)
 	for i := range m.Seconds {
 		unix := now.Unix() - int64(pulseSeconds-i)
 		b := &p.seconds[unix%int64(len(p.seconds))]
@@ -150,20 +150,33 @@ func (p *pulse) minute(now time.Time) Minute {
 		}
 		m.Seconds[i] = b.second()
 		total.add(b)
-		for party, f := range b.failing {
-			failing[party] = Failing{party, failing[party].Failed + f.Failed, f.Last}
-		}
+		failing.add(b.failing)
 	}
 	m.Total = total.second()
 	m.Total.Time = m.Seconds[0].Time
-	for _, f := range failing {
-		m.Failing = append(m.Failing, f)
+	m.Failing = failing.worst(failingTop)
+	return m
+}
+
+// blamed are the receivers that failed.
+type blamed map[ocpi.PartyKey]Failing
+
+func (b blamed) add(o blamed) {
+	for party, f := range o {
+		b[party] = Failing{party, b[party].Failed + f.Failed, f.Last}
 	}
-	slices.SortFunc(m.Failing, func(a, b Failing) int {
+}
+
+// worst are those of most failures, the worst first.
+func (b blamed) worst(most int) []Failing {
+	var list []Failing
+	for _, f := range b {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b Failing) int {
 		return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(a.Party.String(), b.Party.String()))
 	})
-	m.Failing = m.Failing[:min(len(m.Failing), failingTop)]
-	return m
+	return list[:min(len(list), most)]
 }
 
 func (b *beat) second() Second {

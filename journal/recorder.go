@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"busbar/ocpi"
+	"busbar/parties"
 	"busbar/routing"
 )
 
@@ -21,6 +22,9 @@ type Recorder struct {
 	full, written chan struct{}
 	live          *live
 	pulse         *pulse
+	// exchange is nil if there are no other replicas.
+	exchange *exchange
+	since    time.Time
 
 	// mu guards what follows. Record holds it for one copy.
 	mu   sync.Mutex
@@ -29,8 +33,10 @@ type Recorder struct {
 	// wait to be stored.
 	sealed  []*batch
 	waiting []Segment
-	// held is the size of the open and the sealed batches, in records.
+	// held is the size of the open and the sealed batches, in records; bytes are
+	// those of their texts, which senders choose.
 	held    int
+	bytes   int
 	dropped int64
 	// seals counts the batches that were sealed.
 	seals int
@@ -46,6 +52,13 @@ type Config struct {
 	Retention time.Duration
 	// Hub is the hub's own party, to which broadcasts are addressed.
 	Hub ocpi.PartyKey
+	// Feed carries events and figures between replicas. Nil: there is one replica.
+	Feed Feed
+	// Replica is this one.
+	Replica routing.ReplicaID
+	// Lanes tells how many legs wait for which platform here, which the others are
+	// shown. Nil: none.
+	Lanes func() map[parties.PlatformID]int
 }
 
 const (
@@ -53,8 +66,10 @@ const (
 	// of them may become before that.
 	batchSize = 1000
 	batchAge  = time.Second
-	// heldMost bounds the records that are not yet in a segment.
-	heldMost = 100 * batchSize
+	// heldMost bounds the records that are not yet in a segment, heldBytes the bytes
+	// of their texts.
+	heldMost  = 100 * batchSize
+	heldBytes = 64 << 20
 )
 
 // batch collects records until it is a segment. What is in it never changes, so
@@ -63,6 +78,7 @@ type batch struct {
 	messages []routing.Message
 	legs     []routing.Legs
 	size     int
+	bytes    int
 }
 
 // newBatch has room for twice what the one before had: a quiet hub needs little.
@@ -77,8 +93,9 @@ func New(cfg Config) *Recorder {
 	}
 	r := &Recorder{
 		cfg: cfg, codec: newCodec(cfg.Hub), full: make(chan struct{}, 1), written: make(chan struct{}, 1),
-		live: newLive(), pulse: newPulse(), open: newBatch(0),
+		live: newLive(), pulse: newPulse(), open: newBatch(0), since: time.Now(),
 	}
+	r.exchange = newExchange(cfg.Feed, r.live.heard)
 	r.register(cfg.Metrics)
 	return r
 }
@@ -86,10 +103,11 @@ func New(cfg Config) *Recorder {
 // Record implements routing.Journal. The strings of a message are copies that
 // the gateway made for this request, so that they need no other.
 func (r *Recorder) Record(m *routing.Message) {
+	bytes := len(m.CorrelationID) + len(m.RequestID) + len(m.Path) + len(m.Detail) + len(m.Module)
 	r.mu.Lock()
-	if r.room(1) {
+	if r.room(1, bytes) {
 		r.open.messages = append(r.open.messages, *m)
-		r.grow(1)
+		r.grow(1, bytes)
 	}
 	r.mu.Unlock()
 }
@@ -98,19 +116,22 @@ func (r *Recorder) Record(m *routing.Message) {
 func (r *Recorder) RecordLegs(l *routing.Legs) {
 	kept := *l
 	kept.Failed = append([]routing.FailedLeg(nil), l.Failed...)
-	size := 1 + len(kept.Failed)
+	size, bytes := 1+len(kept.Failed), len(l.CorrelationID)+len(l.Module)
+	for i := range kept.Failed {
+		bytes += len(kept.Failed[i].Detail)
+	}
 	r.mu.Lock()
-	if r.room(size) {
+	if r.room(size, bytes) {
 		r.open.legs = append(r.open.legs, kept)
-		r.grow(size)
+		r.grow(size, bytes)
 	}
 	r.mu.Unlock()
 }
 
 // room tells whether the buffer takes so many records; it counts them as
 // dropped when it does not.
-func (r *Recorder) room(size int) bool {
-	if r.held+size > heldMost {
+func (r *Recorder) room(size, bytes int) bool {
+	if r.held+size > heldMost || r.bytes+bytes > heldBytes {
 		r.dropped += int64(size)
 		return false
 	}
@@ -118,9 +139,9 @@ func (r *Recorder) room(size int) bool {
 }
 
 // grow notes what was added to the open batch, and seals it when it is full.
-func (r *Recorder) grow(size int) {
-	r.held += size
-	r.open.size += size
+func (r *Recorder) grow(size, bytes int) {
+	r.held, r.bytes = r.held+size, r.bytes+bytes
+	r.open.size, r.open.bytes = r.open.size+size, r.open.bytes+bytes
 	if r.open.size >= batchSize {
 		r.seal()
 		notify(r.full)
@@ -151,6 +172,10 @@ func (r *Recorder) Run(ctx context.Context) {
 	running.Go(func() { r.write(scribed) })
 	if r.cfg.Store != nil && r.cfg.Retention > 0 {
 		running.Go(func() { r.forget(ctx) })
+	}
+	if r.exchange != nil {
+		running.Go(func() { r.courier(ctx) })
+		running.Go(func() { r.exchange.listen(ctx) })
 	}
 	running.Wait()
 }

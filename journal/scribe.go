@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"busbar/routing"
 )
 
 // tickEvery is how late a record may reach those that listen.
@@ -40,6 +42,10 @@ type scribe struct {
 	// opened is when the open batch was first seen with a record in it.
 	opened time.Time
 	loss   loss
+	// others are the events of other replicas that are not yet shown in this turn.
+	others []Event
+	// telling says that another replica listened in the last turn.
+	telling bool
 }
 
 // turn takes up everything that has come since the last turn.
@@ -59,12 +65,17 @@ func (s *scribe) turn(now time.Time) {
 	}
 	s.mu.Unlock()
 
+	var lost int64
+	s.others, lost = s.exchange.take()
+	s.live.lost(lost)
+	s.beginTelling(now)
 	for _, b := range sealed {
 		s.show(*b, now)
 		s.shownMessages, s.shownLegs = 0, 0
 		s.replace(b, s.codec.seal(*b, now))
 	}
 	s.show(open, now)
+	s.showOthers(nil)
 	s.loss.report(s.cfg.Logger, dropped, now)
 }
 
@@ -72,13 +83,49 @@ func (s *scribe) turn(now time.Time) {
 func (s *scribe) show(b batch, now time.Time) {
 	for i := s.shownMessages; i < len(b.messages); i++ {
 		s.pulse.message(&b.messages[i], now)
-		s.live.message(&b.messages[i])
+		s.showOthers(&b.messages[i])
+		s.live.message(&b.messages[i], false)
 	}
 	for i := s.shownLegs; i < len(b.legs); i++ {
 		s.pulse.legs(&b.legs[i], now)
 		s.live.legs(&b.legs[i])
 	}
+	s.tell(b)
 	s.shownMessages, s.shownLegs = len(b.messages), len(b.legs)
+}
+
+// showOthers hands out what had ended at other replicas when the message did
+// here; nil is the rest of it.
+func (s *scribe) showOthers(before *routing.Message) {
+	for len(s.others) > 0 {
+		e := s.others[0]
+		if before != nil && e.ended().After(before.Time.Add(before.Duration)) {
+			return
+		}
+		s.others = s.others[1:]
+		if e.Message != nil {
+			s.live.message(e.Message, true)
+		} else {
+			s.live.legs(e.Legs)
+		}
+	}
+}
+
+// beginTelling tells those who have begun to listen elsewhere what has passed
+// meanwhile.
+func (s *scribe) beginTelling(now time.Time) {
+	was := s.telling
+	if s.telling = s.exchange != nil && s.exchange.listened.Load(); s.telling && !was {
+		past := s.live.since(s.exchange.mark.Load(), now.Add(-backlogAge))
+		s.exchange.tell(news{messages: past})
+	}
+}
+
+// tell tells the other replicas what is new in a batch, if any listens.
+func (s *scribe) tell(b batch) {
+	if n := (news{b.messages[s.shownMessages:], b.legs[s.shownLegs:]}); s.telling && n.count() > 0 {
+		s.exchange.tell(n)
+	}
 }
 
 // replace puts a segment in the place of the batch, so that a search finds one
@@ -87,7 +134,7 @@ func (s *scribe) replace(b *batch, segment Segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed = s.sealed[1:]
-	s.held -= b.size
+	s.held, s.bytes = s.held-b.size, s.bytes-b.bytes
 	s.waiting = append(s.waiting, segment)
 	s.bound()
 	notify(s.written)

@@ -295,7 +295,9 @@ func (s *search) legsOf(m *routing.Message) *routing.Legs {
 		if l.Method != m.Method || l.Module != m.Module || l.From != m.From || after.Abs() > m.Duration+legsLag {
 			continue
 		}
-		if best == nil || after.Abs() < best.Time.Sub(m.Time).Abs() {
+		// A broadcast that another replica took over may have ended twice: the last
+		// word counts.
+		if best == nil || after.Abs() < best.Time.Sub(m.Time).Abs() || l.Time.Equal(best.Time) && l.Duration > best.Duration {
 			best = l
 		}
 	}

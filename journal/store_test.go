@@ -324,6 +324,31 @@ func TestRecorder_IsBounded(t *testing.T) {
 	}
 }
 
+// Senders choose the texts of a record: few large ones fill the buffer as well.
+func TestRecorder_IsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	r := New(Config{})
+	m := passed(t, "a", "NLCPA", "DEMSP")
+	m.Path, m.CorrelationID, m.RequestID, m.Detail, m.Module = strings.Repeat("x", heldBytes/4), "", "", "", ""
+	for range 4 {
+		r.Record(&m)
+	}
+	if r.Record(&m); r.held != 4 || r.dropped != 1 {
+		t.Errorf("%d records held, %d dropped, want 4 and 1", r.held, r.dropped)
+	}
+	r.RecordLegs(&routing.Legs{Failed: []routing.FailedLeg{{Detail: "x"}}})
+	if r.held != 4 || r.dropped != 3 {
+		t.Errorf("with legs %d records held, %d dropped, want 4 and 3", r.held, r.dropped)
+	}
+	s := scribe{Recorder: r}
+	now := time.Now()
+	s.turn(now)
+	s.turn(now.Add(time.Second))
+	if s.turn(now.Add(time.Minute)); r.bytes != 0 {
+		t.Errorf("%d bytes held after they were written", r.bytes)
+	}
+}
+
 // What waits for the store is bounded too, and the oldest goes first.
 func TestRecorder_WaitingIsBounded(t *testing.T) {
 	t.Parallel()

@@ -67,8 +67,11 @@ func (l *lane) owe(key objectKey, g *leg) bool {
 	return true
 }
 
-// relieved tells that half of the lane is free.
-func (l *lane) relieved() bool { return l.queued < maxQueued/2 && l.bytes < maxQueuedBytes/2 }
+// relieved tells that half of the lane is free. While all lanes together hold too
+// much, an empty lane is.
+func (l *lane) relieved() bool {
+	return l.queued < maxQueued/2 && l.bytes < maxQueuedBytes/2 && (l.queued == 0 || l.fanout.held.Load() <= maxHeldBytes)
+}
 
 // settle queues the present state of what the lane owes, as long as half of the
 // lane is free. It runs whenever a leg has landed: a lane that owes has some in
@@ -95,6 +98,7 @@ func (l *lane) settle() {
 		l.goAhead(owed, revision)
 		d := &delivery{Broadcast: now, fanout: f, receipt: owed.receipt, total: 1, counters: f.metrics.of(now.Module)}
 		d.left.Store(1)
+		d.hold()
 		g := &leg{of: d, to: owed.key.to}
 		l.approach(g)
 		l.put(l.objects[owed.key], owed.key, g)

@@ -296,6 +296,24 @@ func sendsAll(l *lane) {
 	}
 }
 
+// TestWhatIsOwedIsSentWhileOthersHoldTooMuch: one after the other then.
+func TestWhatIsOwedIsSentWhileOthersHoldTooMuch(t *testing.T) {
+	t.Parallel()
+	l, s := owing(t)
+	for _, id := range []string{"t1", "t2"} {
+		s.set(id, `{}`, 5)
+		wantOutcome(t, l.queue(kept(t, id, "PUT", 5, nil)), OutcomeSuperseded)
+	}
+	l.fanout.held.Store(maxHeldBytes + 1)
+	l.next() // the lane is empty now
+	for left := 1; left >= 0; left-- {
+		if l.settle(); l.queued != 1 || len(l.debts.of) != left {
+			t.Errorf("%d wait, %d are owed, want 1 and %d", l.queued, len(l.debts.of), left)
+		}
+		l.next()
+	}
+}
+
 func TestATokenThatFindsNoRoomIsNotSent(t *testing.T) {
 	t.Parallel()
 	l, _ := owing(t)

@@ -31,6 +31,7 @@ type Fanout struct {
 	// when it falls to zero.
 	waiting atomic.Int64
 	owed    atomic.Int64 // of them, objects that lanes owe
+	held    atomic.Int64 // the bytes of the bodies of deliveries that have not ended
 	// reached is the highest revision that the catalog is known to have.
 	reached  atomic.Int64
 	tenure   Tenure // of a log that is this replica's alone
@@ -88,6 +89,7 @@ func NewFanout(cfg FanoutConfig) *Fanout {
 	}
 	f.tenure.begun = true
 	f.metrics = newLegMetrics(cfg.Metrics, f.Queued)
+	showHeld(cfg.Metrics, f.held.Load)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -119,6 +121,7 @@ func (f *Fanout) Deliver(h Handed) {
 	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: len(legs), counters: f.metrics.of(b.Module)}
 	// One more than there are legs: it cannot end while it is queued.
 	d.left.Store(int32(len(legs)) + 1)
+	d.hold()
 	for i := range legs {
 		f.queue(legs[i].Receiver.Platform.ID, &leg{of: d, to: legs[i].Party})
 	}

@@ -19,6 +19,10 @@ const (
 	// half a minute of a whole country's status changes.
 	maxQueued      = 10_000
 	maxQueuedBytes = 64 << 20
+	// maxHeldBytes bounds the bodies of all broadcasts under way, each of which all
+	// lanes share. Beyond it a lane in which anything waits has no room: lanes that
+	// filled up at different times hold different broadcasts.
+	maxHeldBytes = 1 << 30
 	// suspectPause is the least time between two suspicions of one platform.
 	suspectPause = 5 * time.Second
 )
@@ -182,7 +186,7 @@ func (l *lane) hasRoom(g *leg, pointless []*leg) bool {
 	for _, older := range pointless {
 		bytes -= len(older.of.Body)
 	}
-	return queued == 0 || queued < maxQueued && bytes <= maxQueuedBytes
+	return queued == 0 || queued < maxQueued && bytes <= maxQueuedBytes && l.fanout.held.Load() <= maxHeldBytes
 }
 
 // supersede takes legs out of their chain. They end, linked by next.

@@ -63,6 +63,17 @@ func (m *legMetrics) of(module ocpi.ModuleID) *legCounters {
 	return m.modules[customModule]
 }
 
+// showHeld makes a gauge of the bytes of the bodies under way.
+func showHeld(reg prometheus.Registerer, held func() int64) {
+	if reg == nil {
+		return
+	}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "busbar_broadcast_held_bytes",
+		Help: "Bytes of the bodies of broadcasts whose legs have not all ended.",
+	}, func() float64 { return float64(held()) }))
+}
+
 // newUnchanged counts the accepted pushes that changed nothing.
 func newUnchanged(reg prometheus.Registerer) map[ocpi.ModuleID]unchangedCounters {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{

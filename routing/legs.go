@@ -21,6 +21,8 @@ type delivery struct {
 	// journal takes note of either.
 	receipt *receipt
 	total   int
+	// held is what it adds to Fanout.held until it ends.
+	held int64
 
 	left, ok, superseded atomic.Int32
 
@@ -102,9 +104,19 @@ func (d *delivery) handOver() {
 	d.fanout.landed()
 }
 
+// hold counts the body until the delivery ends.
+func (d *delivery) hold() {
+	d.held = int64(len(d.Body))
+	d.fanout.held.Add(d.held)
+}
+
 // release settles the delivery when it was the last hold on it.
 func (d *delivery) release() {
-	if d.left.Add(-1) > 0 || d.receipt == nil {
+	if d.left.Add(-1) > 0 {
+		return
+	}
+	d.fanout.held.Add(-d.held)
+	if d.receipt == nil {
 		return
 	}
 	if !d.receipt.over() {

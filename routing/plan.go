@@ -22,6 +22,9 @@ type Plan struct {
 	Target   *peer.Target
 	// Anonymous is set for a target that must not see the receiver's token.
 	Anonymous bool
+	// Stranger is set for a target on a host that the receiver has not registered:
+	// it has to be public.
+	Stranger bool
 	// Ask are the eMSPs that an open authorisation goes to at once; Receiver is
 	// nil then.
 	Ask []Leg

@@ -58,10 +58,16 @@ type Stores struct {
 	AdminTokens access.TokenStore
 	Audit       access.AuditStore
 	Cache       parties.Cache
+	// Feed shows operators what passes other replicas; nil for a lone one.
+	Feed journal.Feed
 	// Replica is this process among the replicas of the hub, Fleet what it knows
 	// of the others.
 	Replica routing.ReplicaID
 	Fleet   routing.Fleet
+	// Shares tells the replicas what platforms ask of each; nil for a lone one.
+	Shares interface {
+		Exchange(ctx context.Context, asked map[parties.PlatformID]int64) (others map[parties.PlatformID]int64, err error)
+	}
 	// Broadcasts carries accepted broadcasts to whoever fans them out.
 	Broadcasts routing.BroadcastLog
 	// Cursors seals what a cursor holds, as text that may stand in a URL.
@@ -188,6 +194,10 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 		Client: client, Namespace: namespace, Sealer: sealer, Logger: config.Logger,
 	})
 	s.Cache = cache
+	s.Shares = rediscache.NewShares(client, namespace)
+	s.Feed = rediscache.NewFeed(rediscache.FeedConfig{
+		Client: client, Namespace: namespace, Replica: s.Replica, Logger: config.Logger,
+	})
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}

@@ -37,6 +37,13 @@ func attention(o overviewJSON, failing []journal.Failing) []attentionJSON {
 			Action: "Wait while it loads; if it takes minutes, look at the log and at the database.",
 		})
 	}
+	if o.Partial {
+		list = append(list, attentionJSON{
+			Severity: "warning", Subject: "redis",
+			Text:   "Redis does not answer, so the figures are those of one replica. Messages are routed all the same.",
+			Action: "Look at Redis; what it carried is made good when it is back.",
+		})
+	}
 	for _, f := range o.Platforms {
 		list = append(list, f.attention()...)
 	}

@@ -63,7 +63,7 @@ func (s *Server) holdings() catalogJSON {
 
 func (s *Server) showCatalog(c *gin.Context) { c.JSON(http.StatusOK, s.holdings()) }
 
-// overviewJSON is what the console's first page shows, as this replica knows it.
+// overviewJSON is what the console's first page shows, of all replicas.
 type overviewJSON struct {
 	Time      string         `json:"time"`
 	Hub       hubJSON        `json:"hub"`
@@ -71,10 +71,14 @@ type overviewJSON struct {
 	Statuses  map[string]int `json:"statuses"`
 	Parties   int            `json:"parties"`
 	// Minute is a point for each of the last sixty seconds.
-	Minute         []pointJSON     `json:"minute"`
-	LastMinute     figuresJSON     `json:"last_minute"`
-	Queue          int             `json:"queue"`
-	Catalog        catalogJSON     `json:"catalog"`
+	Minute     []pointJSON `json:"minute"`
+	LastMinute figuresJSON `json:"last_minute"`
+	Queue      int         `json:"queue"`
+	Catalog    catalogJSON `json:"catalog"`
+	// Replicas are those that the figures are of, the one that answers first.
+	// Partial tells that the others could not be asked.
+	Replicas       []replicaJSON   `json:"replicas"`
+	Partial        bool            `json:"partial"`
 	NeedsAttention []attentionJSON `json:"needs_attention"`
 }
 
@@ -129,10 +133,11 @@ func showQuantiles(q journal.Quantiles) quantilesJSON {
 }
 
 func (s *Server) overview(c *gin.Context) {
-	minute, hub := s.cfg.Journal.LastMinute(), s.cfg.Registrar.Hub()
+	minute, hub := s.cfg.Journal.Figures(c.Request.Context()), s.cfg.Registrar.Hub()
+	lanes, queue, replicas := s.replicas(minute.Replicas)
 	out := overviewJSON{
 		Time: ocpi.FormatTime(time.Now()), Hub: hubJSON{hub.Party, hub.Name, hub.VersionsURL(), s.policy()},
-		Statuses: map[string]int{}, Queue: s.cfg.Fanout.Queued(), Catalog: s.holdings(),
+		Statuses: map[string]int{}, Queue: queue, Catalog: s.holdings(), Replicas: replicas, Partial: minute.Partial,
 		LastMinute: showFigures(minute.Total), Minute: make([]pointJSON, 0, len(minute.Seconds)),
 	}
 	for _, sec := range minute.Seconds {
@@ -144,7 +149,7 @@ func (s *Server) overview(c *gin.Context) {
 	for _, status := range []ocpi.ConnectionStatus{ocpi.Connected, ocpi.Offline, ocpi.Planned, ocpi.Suspended} {
 		out.Statuses[string(status)] = 0
 	}
-	out.Platforms = s.feeders()
+	out.Platforms = s.feeders(lanes)
 	known := map[string]bool{}
 	for _, f := range out.Platforms {
 		out.Statuses[string(f.Status)]++
@@ -168,9 +173,9 @@ func showFigures(total journal.Second) figuresJSON {
 	return out
 }
 
-// feeders are the platforms, the oldest first.
-func (s *Server) feeders() []feederJSON {
-	lanes, out := s.cfg.Fanout.Lanes(), []feederJSON{}
+// feeders are the platforms, the oldest first, with what waits for them.
+func (s *Server) feeders(lanes map[parties.PlatformID]int) []feederJSON {
+	out := []feederJSON{}
 	for _, e := range s.cfg.Directory.Snapshot().Platforms() {
 		p := &e.Platform
 		f := feederJSON{

@@ -16,9 +16,17 @@ func TestCatalog_ShowsWhatIsHeld(t *testing.T) {
 }
 
 type overview struct {
-	Platforms      []platform     `json:"platforms"`
-	Statuses       map[string]int `json:"statuses"`
-	Parties        int            `json:"parties"`
+	Platforms []platform     `json:"platforms"`
+	Statuses  map[string]int `json:"statuses"`
+	Parties   int            `json:"parties"`
+	Partial   bool           `json:"partial"`
+	Replicas  []struct {
+		ID         string `json:"id"`
+		Queue      int    `json:"queue"`
+		LastMinute struct {
+			Messages int `json:"messages"`
+		} `json:"last_minute"`
+	} `json:"replicas"`
 	NeedsAttention []struct {
 		Severity string `json:"severity"`
 		Subject  string `json:"subject"`
@@ -58,5 +66,8 @@ func TestOverview_CountsPlatforms(t *testing.T) {
 	}
 	if subjects != "error:catalog" {
 		t.Errorf("needs attention: %s", subjects)
+	}
+	if len(o.Replicas) != 1 || o.Partial {
+		t.Errorf("replicas %+v", o.Replicas)
 	}
 }

@@ -34,6 +34,7 @@ var platformFields = []struct {
 	{"version", func(p *parties.Platform) string { return string(p.Version) }},
 	{"version_limit", func(p *parties.Platform) string { return string(p.VersionLimit) }},
 	{"peer_versions_url", func(p *parties.Platform) string { return withoutQuery(p.VersionsURL) }},
+	{"client_certificate", func(p *parties.Platform) string { return string(p.ClientCertificate) }},
 	{"quirks", func(p *parties.Platform) string {
 		raw, _ := json.Marshal(p.Quirks) // marshals always: strings, numbers and booleans
 		return string(raw)

@@ -39,9 +39,12 @@ type platformJSON struct {
 	PeerVersionsURL string          `json:"peer_versions_url"`
 	Endpoints       []ocpi.Endpoint `json:"endpoints"`
 	Quirks          parties.Quirks  `json:"quirks"`
-	LastSeen        *time.Time      `json:"last_seen"`
-	CreatedAt       *time.Time      `json:"created_at"`
-	UpdatedAt       *time.Time      `json:"updated_at"`
+	// ClientCertificate is the key that the platform's client certificate must
+	// have; null binds none.
+	ClientCertificate *parties.CertificateKey `json:"client_certificate"`
+	LastSeen          *time.Time              `json:"last_seen"`
+	CreatedAt         *time.Time              `json:"created_at"`
+	UpdatedAt         *time.Time              `json:"updated_at"`
 	// TokenAPending tells that a token A was issued and not yet used.
 	TokenAPending bool `json:"token_a_pending"`
 	// TokenA is in the answer that issues it, and nowhere else.
@@ -60,6 +63,9 @@ func (s *Server) show(p parties.Platform) platformJSON {
 		VersionsURL: s.cfg.Registrar.Hub().VersionsURL(), PeerVersionsURL: p.VersionsURL,
 		Endpoints: append([]ocpi.Endpoint{}, p.Endpoints...), Quirks: p.Quirks,
 		LastSeen: moment(lastSeen), CreatedAt: moment(p.CreatedAt), UpdatedAt: moment(p.UpdatedAt),
+	}
+	if p.ClientCertificate != "" {
+		out.ClientCertificate = &p.ClientCertificate
 	}
 	for _, party := range p.Parties() {
 		out.Parties = append(out.Parties, party.String())
@@ -110,6 +116,9 @@ func (s *Server) createPlatform(c *gin.Context) {
 	}
 	if a.Quirks != nil {
 		enrolment.Quirks = *a.Quirks
+	}
+	if a.ClientCertificate != nil {
+		enrolment.ClientCertificate = *a.ClientCertificate
 	}
 	p, token, err := s.cfg.Registrar.Enrol(c.Request.Context(), enrolment)
 	if err != nil {

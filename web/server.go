@@ -5,7 +5,9 @@ import (
 	_ "embed"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -33,6 +35,8 @@ type Server struct {
 	brake      *brake
 	// brakeLog keeps whoever guesses tokens from filling the log.
 	brakeLog rate.Sometimes
+	// streams are open now.
+	streams atomic.Int32
 }
 
 // Config wires a Server; every field is needed.
@@ -55,8 +59,8 @@ type Config struct {
 	Trail   *access.Trail
 	// Ready tells why the hub cannot serve; nil when it can.
 	Ready func(context.Context) error
-	// Routes tells why the hub should get no requests, whatever becomes of its
-	// stores; nil when it should. Nil is Ready.
+	// Routes tells why this replica cannot route, whatever the stores do; nil when
+	// it can.
 	Routes func() error
 }
 
@@ -94,21 +98,6 @@ func (s *Server) Handler() http.Handler { return s.engine }
 // healthz tells that the process serves.
 func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 
-// readyzRouting is for the balancer: it tells whether this replica should get
-// requests. Unlike readyz it does not look at the stores: without them direct
-// messages are routed still, and all replicas would go at once.
-func (s *Server) readyzRouting(c *gin.Context) {
-	if s.cfg.Routes == nil {
-		s.readyz(c)
-		return
-	}
-	if err := s.cfg.Routes(); err != nil {
-		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "not ready", "error": err.Error()})
-		return
-	}
-	c.JSON(http.StatusOK, gin.H{"status": "ready"})
-}
-
 // readyTimeout bounds the look at the stores.
 const readyTimeout = 2 * time.Second
 
@@ -121,6 +110,23 @@ func (s *Server) readyz(c *gin.Context) {
 		return
 	}
 	c.JSON(http.StatusOK, gin.H{"status": "ready"})
+}
+
+// readyzRouting tells that this replica can carry messages. Directly routed ones
+// need no store: a load balancer that asks here does not lose all replicas at
+// once with Redis or Postgres. What is missing is listed.
+func (s *Server) readyzRouting(c *gin.Context) {
+	if err := s.cfg.Routes(); err != nil {
+		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "not ready", "error": err.Error()})
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
+	defer cancel()
+	degraded := []string{}
+	if err := s.cfg.Ready(ctx); err != nil {
+		degraded = strings.Split(err.Error(), "\n")
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "ready", "degraded": degraded})
 }
 
 // harden keeps a browser from making more of an answer than it is. A page that

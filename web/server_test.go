@@ -163,3 +163,19 @@ func TestInternalError_SaysNothingButLogs(t *testing.T) {
 		t.Errorf("the log does not say what failed:\n%s", logs)
 	}
 }
+
+func TestReadiness_OfRoutingOutlivesTheStores(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	degraded := func(want string) {
+		t.Helper()
+		if got := string(s.callAs("", "GET", "/readyz/routing", "").want(http.StatusOK).body); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	degraded(`{"degraded":[],"status":"ready"}`)
+	s.setReady(errors.Join(errors.New("database is down: refused"), errors.New("redis is down: refused")))
+	degraded(`{"degraded":["database is down: refused","redis is down: refused"],"status":"ready"}`)
+	s.setRoutes(errors.New("the hub is stopping"))
+	s.callAs("", "GET", "/readyz/routing", "").want(http.StatusServiceUnavailable).wantError("the hub is stopping")
+}

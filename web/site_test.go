@@ -63,6 +63,7 @@ type site struct {
 
 	mu      sync.Mutex
 	ready   error
+	routes  error
 	answers []answer
 	// secrets are the tokens that exist, with what they are.
 	secrets map[string]string
@@ -120,7 +121,7 @@ func newSite(t *testing.T) *site {
 		Catalog: catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
 		Index:   s.index, Names: s.stores.Names, Alone: true,
 		Fanout:  routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
-		Keyring: s.keyring, Trail: s.trail, Ready: s.readiness,
+		Keyring: s.keyring, Trail: s.trail, Ready: s.readiness, Routes: s.routing,
 	})
 	listener := httptest.NewServer(s.server.Handler())
 	t.Cleanup(listener.Close)
@@ -142,6 +143,18 @@ func (s *site) readiness(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ready
+}
+
+func (s *site) routing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routes
+}
+
+func (s *site) setRoutes(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes = err
 }
 
 func (s *site) setReady(err error) {

@@ -9,6 +9,7 @@ import (
 
 	"busbar/journal"
 	"busbar/ocpi"
+	"busbar/routing"
 )
 
 const (
@@ -18,6 +19,10 @@ const (
 	recheckEvery = time.Second
 	// streamWrite bounds one write: a listener that does not read is let go.
 	streamWrite = 30 * time.Second
+	// mostStreams are open at a time: each has room for a thousand events.
+	mostStreams = 100
+	// streamRetry is when one that was refused may try again, in seconds.
+	streamRetry = "10"
 )
 
 // EndStreams ends all streams, which otherwise last as long as their clients
@@ -25,12 +30,18 @@ const (
 func (s *Server) EndStreams() { s.endStreams() }
 
 // streamMessages sends messages as they pass, as server-sent events: message
-// with a message, legs when a broadcast has ended, lost with a number when the
-// listener was too slow.
+// with a message, legs when a broadcast has ended, lost with a number when events
+// are missing, replicas when those of other replicas are, or no longer.
 func (s *Server) streamMessages(c *gin.Context) {
 	p := parameters{c, fields{}, s.cfg.Names}
 	filter, recent := p.filter(), p.number("recent", 0, 0, 1000)
 	if p.failed() {
+		return
+	}
+	defer s.streams.Add(-1)
+	if s.streams.Add(1) > mostStreams {
+		c.Header("Retry-After", streamRetry)
+		fail(c, http.StatusTooManyRequests, "too many streams are open", nil)
 		return
 	}
 	out := stream{c: c, rc: http.NewResponseController(c.Writer)}
@@ -42,6 +53,7 @@ func (s *Server) streamMessages(c *gin.Context) {
 	c.Status(http.StatusOK)
 	listener := s.cfg.Journal.Subscribe(c.Request.Context(), filter, recent)
 	out.text(": listening\n\n")
+	out.gaps(listener)
 	s.follow(&out, listener)
 }
 
@@ -75,9 +87,7 @@ func (s *Server) follow(out *stream, listener *journal.Listener) {
 				}
 			}
 		}
-		if n := listener.Lost(); n > 0 {
-			out.send("lost", gin.H{"lost": n})
-		}
+		out.gaps(listener)
 	}
 }
 
@@ -86,20 +96,38 @@ type stream struct {
 	c   *gin.Context
 	rc  *http.ResponseController
 	err error
+	// partial is what was said last of other replicas.
+	partial bool
 }
 
 func (s *stream) event(e journal.Event) {
-	if e.Message != nil {
+	switch {
+	case e.Message != nil:
 		s.send("message", showMessage(e.Message))
-		return
+	case e.Legs != nil:
+		s.legs(e.Legs)
 	}
+}
+
+// gaps says what is missing.
+func (s *stream) gaps(l *journal.Listener) {
+	if partial := l.Partial(); partial != s.partial {
+		s.partial = partial
+		s.send("replicas", gin.H{"partial": partial})
+	}
+	if n := l.Lost(); n > 0 {
+		s.send("lost", gin.H{"lost": n})
+	}
+}
+
+func (s *stream) legs(l *routing.Legs) {
 	s.send("legs", struct {
 		Time          string        `json:"time"`
 		CorrelationID string        `json:"correlation_id"`
 		Module        ocpi.ModuleID `json:"module"`
 		From          ocpi.PartyKey `json:"from"`
 		Legs          *legsJSON     `json:"legs"`
-	}{ocpi.FormatTime(e.Legs.Time), e.Legs.CorrelationID, e.Legs.Module, e.Legs.From, showLegs(e.Legs, false)})
+	}{ocpi.FormatTime(l.Time), l.CorrelationID, l.Module, l.From, showLegs(l, false)})
 }
 
 func (s *stream) send(name string, data any) {

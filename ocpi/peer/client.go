@@ -26,6 +26,8 @@ type Client struct {
 type poolKey struct {
 	tls  bool
 	addr string
+	// guarded connections were made to a public address whatever the Dialer allows.
+	guarded bool
 }
 
 type lastPool struct {
@@ -76,6 +78,12 @@ type Call struct {
 	// Anonymous leaves the Authorization header out: for a URL of the platform
 	// that is on none of its registered hosts.
 	Anonymous bool
+
+	// Stranger is for a URL whose host's name is none of the registered ones'. It
+	// has to be public even where platforms may live on private addresses: the
+	// operator sees which hosts are registered, and nobody sees this one, which
+	// came in a message.
+	Stranger bool
 
 	// Brisk is for one of many calls that are made at the same time. It leaves the
 	// look at a connection out that was used a moment ago. What a
@@ -188,8 +196,8 @@ func (c *Client) evict() bool {
 	return false
 }
 
-func (c *Client) pool(t *Target) (*pool, error) {
-	key := poolKey{t.tls, t.addr}
+func (c *Client) pool(t *Target, guarded bool) (*pool, error) {
+	key := poolKey{t.tls, t.addr, guarded}
 	if last := c.last.Load(); last != nil && last.key == key {
 		return last.pool, nil
 	}
@@ -203,7 +211,7 @@ func (c *Client) pool(t *Target) (*pool, error) {
 	case len(c.pools) >= maxHosts && !c.evict():
 		return nil, errTooManyHosts
 	default:
-		p = c.dialer.newPool(*t)
+		p = c.dialer.newPool(*t, guarded)
 		c.pools[key] = p
 	}
 	c.last.Store(&lastPool{key, p})

@@ -24,6 +24,8 @@ const (
 	Cancelled Failure = "cancelled"
 	// Busy: all connections to the platform were in use until the deadline.
 	Busy Failure = "busy"
+	// Full: the hub had no room for the answer.
+	Full Failure = "full"
 	// Withdrawn: Call.Held said no, so nothing was sent.
 	Withdrawn Failure = "withdrawn"
 )

@@ -29,6 +29,8 @@ type appender struct {
 	// is the number of the last call that it has answered in that.
 	epoch string
 	call  int64
+	// trying is the call that is not answered yet.
+	trying *batch
 	// there are those that Redis has.
 	there [partitions]shelf
 }
@@ -162,6 +164,7 @@ func (a *appender) lost(epoch string, call int64) {
 // forget makes those behind a call wait again. As calls rise along the list, they
 // are the last that Redis had.
 func (a *appender) forget(call int64) {
+	a.trying = nil
 	n := 0
 	o := a.last
 	if a.next != nil {

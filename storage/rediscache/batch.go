@@ -13,8 +13,8 @@ const (
 	mostAppendedBytes = 1 << 20
 )
 
-// batch is what one call appends. It is tried until it is answered; the number of
-// the call tells Redis that it is the same.
+// batch is what one call appends. The same is tried until it is answered: the
+// number of the call is all that Redis compares.
 type batch struct {
 	epoch     string
 	call      int64
@@ -30,6 +30,9 @@ type batch struct {
 func (a *appender) batch() *batch {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.trying != nil {
+		return a.trying
+	}
 	if a.next == nil || a.epoch == "" {
 		return nil
 	}
@@ -41,15 +44,19 @@ func (a *appender) batch() *batch {
 		}
 		b.list = append(b.list, o)
 	}
+	a.trying = b
 	return b
 }
 
 // encode makes the call of a batch. Its broadcasts do not change: what slim puts
 // in their place later means the same.
 func (a *appender) encode(b *batch) error {
+	if len(b.keys) > 0 {
+		return nil // it was tried before
+	}
 	log := a.log
-	b.keys = append(b.keys, log.keys.epoch, log.keys.newest, log.keys.calls(log.cfg.Replica))
-	b.arguments = append(b.arguments, b.epoch, b.call, log.keys.channel, group)
+	keys := []string{log.keys.epoch, log.keys.newest, log.keys.calls(log.cfg.Replica)}
+	b.arguments, b.at = []any{b.epoch, b.call, log.keys.channel, group}, [partitions]int{}
 	for _, o := range b.list {
 		a.mu.Lock()
 		broadcast, again := o.broadcast, "0"
@@ -62,8 +69,8 @@ func (a *appender) encode(b *batch) error {
 			return fmt.Errorf("append a broadcast: %w", err)
 		}
 		if b.at[o.partition] == 0 {
-			b.keys = append(b.keys, log.keys.streams[o.partition])
-			b.at[o.partition] = len(b.keys)
+			keys = append(keys, log.keys.streams[o.partition])
+			b.at[o.partition] = len(keys)
 		}
 		kind, number := "r", broadcast.Revision
 		if number == 0 {
@@ -71,6 +78,7 @@ func (a *appender) encode(b *batch) error {
 		}
 		b.arguments = append(b.arguments, b.at[o.partition], o.partition, kind, number, again, field, value, body)
 	}
+	b.keys = keys
 	return nil
 }
 
@@ -135,9 +143,10 @@ func (a *appender) sent(b *batch, ids []string) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if b.epoch != a.epoch || b.call != a.call+1 {
+	if a.trying != b {
 		return nil // it was lost as soon as it was there
 	}
+	a.trying = nil
 	for i, o := range b.list {
 		o.call, o.id = b.call, parsed[i]
 		a.there[o.partition].list = append(a.there[o.partition].list, o)

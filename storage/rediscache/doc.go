@@ -73,6 +73,9 @@
 // volatile ones). One that is full refuses, and broadcasts wait in memory. A
 // stream that was deleted is noticed, and counts as an emptied Redis.
 //
+// Shares tells the replicas, for as long as a few seconds, how much busy platforms
+// ask of each of them.
+//
 // The package keeps no record: Redis may be emptied at any time. It knows one
 // Redis server (or its failover address), not Redis Cluster's client.
 package rediscache

@@ -3,8 +3,6 @@ package rediscache
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -61,31 +59,8 @@ func (c *Cache) Watch(ctx context.Context, tell func(parties.Change)) error {
 
 // listen delivers the news of one subscription until it fails.
 func (c *Cache) listen(ctx context.Context, tell func(parties.Change)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	subscription := c.client.Subscribe(ctx, c.channel)
-	// A read is not interrupted by a context, but by closing.
-	stop := context.AfterFunc(ctx, func() { subscription.Close() })
-	var pinger sync.WaitGroup
-	pinger.Go(func() { ping(ctx, subscription) })
-	defer func() {
-		stop()
-		cancel()
-		pinger.Wait()
-		subscription.Close()
-	}()
-	for {
-		message, err := subscription.ReceiveTimeout(ctx, silence)
-		if err != nil {
-			return fmt.Errorf("subscription to changes: %w", err)
-		}
-		switch message := message.(type) {
-		case *redis.Subscription:
-			// What was published before is lost to us.
-			tell(parties.Change{})
-		case *redis.Message:
-			tell(readNews(message.Payload))
-		}
-	}
+	return subscribe(ctx, c.client, c.channel,
+		func() { tell(parties.Change{}) }, func(message string) { tell(readNews(message)) })
 }
 
 // ping keeps a quiet subscription answering. An error shows in the reading.

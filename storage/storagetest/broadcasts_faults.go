@@ -38,6 +38,8 @@ func TestSharedBroadcasts(t *testing.T, open func(*testing.T) SharedLog) {
 		"what comes behind a newer revision says so":             lateRevision,
 		"of pending Tokens those that a later PUT replaces end":  supersededTokens,
 		"one that stops with nobody there finishes what is left": lastReplica,
+		"whatever fails, all ends and nothing goes back":         anythingFails,
+		"many append while the line is cut":                      concurrentAppends,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
