@@ -95,6 +95,7 @@ func (l *lane) settle() {
 		}
 		l.debts.take()
 		f.owed.Add(-1)
+		l.goAhead(owed, revision)
 		d := &delivery{Broadcast: now, fanout: f, receipt: owed.receipt, total: 1, counters: f.metrics.of(now.Module)}
 		d.left.Store(1)
 		d.hold()
@@ -102,6 +103,38 @@ func (l *lane) settle() {
 		l.approach(g)
 		l.put(l.objects[owed.key], owed.key, g)
 	}
+}
+
+// lead is how far a lane is ahead of the broadcasts of an object, because it has
+// queued a state that is newer than what it owed.
+type lead struct {
+	revision int64
+	tenure   *Tenure
+}
+
+// goAhead notes that the state which the revision wrote is queued for a debt.
+func (l *lane) goAhead(owed *debt, revision int64) {
+	if revision <= owed.of.Revision {
+		return
+	}
+	if l.ahead == nil || len(l.ahead) >= mostAhead {
+		l.ahead = make(map[objectKey]lead)
+	}
+	l.ahead[owed.key] = lead{revision, owed.receipt.tenure}
+}
+
+// passed tells that a state is queued which has the leg's push. It counts as long
+// as the replica works that part of the log: else the state may have been dropped.
+func (l *lane) passed(key objectKey, g *leg) bool {
+	at, ok := l.ahead[key]
+	if !ok || g.of.receipt == nil {
+		return false
+	}
+	if at.tenure == g.of.receipt.tenure && g.of.Revision < at.revision {
+		return true
+	}
+	delete(l.ahead, key)
+	return at.tenure == g.of.receipt.tenure && g.of.Revision == at.revision
 }
 
 // resume settles what waited for the catalog.

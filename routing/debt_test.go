@@ -128,6 +128,48 @@ func (l *lane) staffed() *worker {
 	return l.crew[0]
 }
 
+// TestR3_NothingIsQueuedBehindAStateThatWasOwed: the catalog may be ahead of what
+// the log has handed over.
+func TestR3_NothingIsQueuedBehindAStateThatWasOwed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		again bool // another replica worked this part of the log in between
+		next  []int64
+		sent  []int64
+	}{
+		"what the state has is not sent, what is newer is": {false, []int64{6, 7, 8}, []int64{8}},
+		"what is newer comes at once":                      {false, []int64{9}, []int64{9}},
+		"what is handed over again is":                     {true, []int64{7}, []int64{7}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, s := owing(t)
+			tenure := new(Tenure)
+			s.set("t1", `{"id":"T1","v":7}`, 7)
+			leg := func(revision int64) *leg {
+				g := kept(t, "T1", "PATCH", revision, nil)
+				g.of.receipt.tenure = tenure
+				return g
+			}
+			wantOutcome(t, l.queue(leg(5)), OutcomeSuperseded)
+			l.next() // there is room
+			l.settle()
+			if test.again {
+				tenure = new(Tenure)
+			}
+			var sent []int64
+			for _, revision := range test.next {
+				if l.queue(leg(revision)) == nil {
+					sent = append(sent, revision)
+				}
+			}
+			if !slices.Equal(sent, test.sent) {
+				t.Errorf("queued %v, want %v", sent, test.sent)
+			}
+		})
+	}
+}
+
 func TestP4_AFullLaneOwesTheLastStateOfAnObject(t *testing.T) {
 	t.Parallel()
 	l, s := owing(t)

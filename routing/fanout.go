@@ -104,7 +104,7 @@ func (f *Fanout) receivers(b *Broadcast) []Leg {
 // object reach a party in the order of the calls. For one that comes again, or is
 // to be what its object is now, Deliver waits until the catalog knows.
 func (f *Fanout) Deliver(h Handed) {
-	r := &receipt{done: h.Done, held: h.Held}
+	r := &receipt{done: h.Done, held: h.Held, tenure: h.Tenure}
 	r.hold()
 	b, ok := f.newest(h)
 	if !ok {

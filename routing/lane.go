@@ -38,6 +38,7 @@ type lane struct {
 	ready   chains
 	gates   map[ocpi.PartyKey]*gate
 	debts   debts
+	ahead   map[objectKey]lead
 	// freed are receipts that unlock releases.
 	freed []*receipt
 	// crew are the workers, each with a leg in flight.
@@ -126,7 +127,7 @@ func (l *lane) queue(g *leg) (ended *leg) {
 		return g
 	}
 	key := objectKey{g.to, g.of.Object}
-	if l.absorb(key, g) {
+	if l.absorb(key, g) || l.passed(key, g) {
 		g.outcome = OutcomeSuperseded
 		return g
 	}
@@ -314,7 +315,7 @@ func (l *lane) clear() {
 
 func (l *lane) empty(o Outcome) (ended *leg) {
 	l.forgive(o == OutcomeCancelled)
-	l.ready = chains{}
+	l.ready, l.ahead = chains{}, nil
 	for _, at := range l.gates {
 		at.waiting = nil
 	}

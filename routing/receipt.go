@@ -5,6 +5,8 @@ import "sync/atomic"
 // receipt is what a log is told of a broadcast: that it has ended. Its legs hold
 // it, and so do lanes that owe its object.
 type receipt struct {
+	// tenure is the time in which the broadcast was handed over; nil in a hub alone.
+	tenure *Tenure
 	done func()
 	// held is Handed.Held.
 	held  func() bool
