@@ -7,7 +7,7 @@ import "sync/atomic"
 type receipt struct {
 	// tenure is the time in which the broadcast was handed over; nil in a hub alone.
 	tenure *Tenure
-	done func()
+	done   func()
 	// held is Handed.Held.
 	held  func() bool
 	holds atomic.Int32
