@@ -38,6 +38,7 @@ func TestPostgres_IsGoneForTenSecondsAndBack(t *testing.T) {
 			l.end()
 			counts := m.verdict(t, c.hubs(), true)
 			m.wantDirect(t)
+			m.wantAnswersWithin(t, "direct", routedWithin)
 			m.wantNoReason(t, "push that failed: not answered")
 			m.wantAnswersWithin(t, "push that failed", refusedWithin)
 			if counts.refused == 0 {
