@@ -41,7 +41,7 @@ const (
 	outgoingMost = 16
 	inboxMost    = 20_000
 	// settleMost bounds how long a new listener waits until the others are heard.
-	settleMost = time.Second
+	settleMost = 3 * time.Second
 )
 
 func newExchange(feed Feed, show func(partial bool)) *exchange {

@@ -80,7 +80,7 @@ func (l *Listener) Partial() bool { return l.partial.Load() }
 // Subscribe listens to what the filter picks, until ctx ends. The newest recent
 // messages, at most 1000, come first. Events are a tenth of a second late, those
 // of other replicas two; it returns when these are heard or, at the latest after
-// a second, without: see Listener.Partial.
+// three seconds, without: see Listener.Partial.
 func (r *Recorder) Subscribe(ctx context.Context, f Filter, recent int) *Listener {
 	events := make(chan Event, listenerBuffer)
 	l := &Listener{Events: events, events: events, match: newMatcher(f)}

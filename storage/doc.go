@@ -4,7 +4,7 @@
 //	sqlite:FILE                     storage/sqldb on a file
 //	postgres://, postgresql://      storage/sqldb on Postgres
 //	redis://, rediss://             storage/rediscache
-//	no Redis                        news stay in this process
+//	no Redis                        news stay in this process; there is no live feed
 //
 // Broadcasts on their way stay in the process in any case.
 //

@@ -1,5 +1,6 @@
 // Package rediscache is the wire between replicas: a copy of the registrations
-// in Redis, and the news of their changes over its pub/sub, through go-redis.
+// in Redis, the news of their changes over its pub/sub, and what operators look at
+// while they do, through go-redis.
 //
 // Cache implements parties.Cache. One hash holds the whole copy, so that Redis
 // evicts or loses all of it or nothing, and so that one command reads a
@@ -21,6 +22,16 @@
 // never closes is healed by the next Fill, which whoever finds R behind the
 // store's revision makes; a copy that fell too far behind is thrown away. The
 // scripts next to this file do each of these steps atomically.
+//
+// Feed implements journal.Feed. Its keys, all with the hash tag of the namespace:
+//
+//	reports          the set of the replicas that report
+//	reports:REPLICA  its figures of the last minute, for five seconds
+//	events           a channel: "REPLICA\n" and what passed it
+//
+// Whether anybody listens, Redis tells by the number of subscriptions (PUBSUB
+// NUMSUB): there is no mark that a dead listener could leave behind. Nothing is
+// stored of messages.
 //
 // The package keeps no record: Redis may be emptied at any time. It knows one
 // Redis server (or its failover address), not Redis Cluster's client.
