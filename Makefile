@@ -3,7 +3,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := go tool -modfile=tools/go.mod staticcheck
 
-.PHONY: build run test bench lint clean
+.PHONY: build run test fuzz bench soak lint clean
 
 build: ## puts bin/busbar
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/busbar ./cmd/busbar
@@ -11,11 +11,21 @@ build: ## puts bin/busbar
 run: build ## a hub with a simulated network, on embedded defaults
 	bin/busbar demo
 
-test: ## everything, with a private Postgres and Redis
+test: ## everything, with a private Postgres and Redis; then each fuzz target for two seconds
 	scripts/services.sh go test -race -timeout 15m ./...
+	FUZZTIME=2s FUZZJOBS=4 scripts/fuzz.sh
+
+FUZZTIME ?= 10s
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 bench: build ## what routing, broadcasts and pages cost beside nginx, HAProxy and wrk, in one run
 	go run ./bench -busbar bin/busbar
+
+soak: build ## a country through one hub, then through two replicas: is anything lost, late or growing?
+	go build -o bin/bench ./bench
+	bin/bench soak $(SOAK)
+	scripts/services.sh bin/bench soak -replicas 2 $(SOAK)
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }

@@ -42,6 +42,8 @@ type backend struct {
 	listener socket
 	wires    map[int32]*wire // by their sockets' descriptors
 	tally    tally
+	// country is that of a soak; nil in a comparison.
+	country *country
 }
 
 // newBackend listens; serve ends it.
@@ -63,10 +65,13 @@ func newBackend(how waiting) (*backend, error) {
 
 // serveBackend is the backend's process. It prints its address and ends when
 // its standard input does, that is, with the process that started it.
-func serveBackend(how waiting) error {
+func serveBackend(how waiting, inSoak bool) error {
 	b, err := newBackend(how)
 	if err != nil {
 		return err
+	}
+	if inSoak {
+		b.country = newCountry(b.success)
 	}
 	fmt.Println(b.addr)
 	return b.serve(syscall.Stdin, os.Stdout)
@@ -81,10 +86,11 @@ func (b *backend) serve(control int, out io.Writer) error {
 		return err
 	}
 	for {
-		ready, err := b.poller.wait(time.Time{})
+		ready, err := b.poller.wait(b.country.until())
 		if err != nil {
 			return err
 		}
+		b.country.catchUp(b, time.Now())
 		for _, event := range ready {
 			switch event.Fd {
 			case int32(control):
@@ -140,7 +146,11 @@ func (b *backend) accept() error {
 
 // exchange answers the requests that have arrived on a connection.
 func (b *backend) exchange(fd int32) {
-	for w := b.wires[fd]; ; {
+	w := b.wires[fd]
+	if w == nil {
+		return // it was closed since it became ready
+	}
+	for {
 		head, body, err := w.next()
 		if err == syscall.EAGAIN {
 			return
@@ -149,8 +159,7 @@ func (b *backend) exchange(fd int32) {
 			err = b.reply(fd, head, body)
 		}
 		if err != nil { // the contestant sees it, and its requester fails
-			socket(fd).Close()
-			delete(b.wires, fd)
+			b.drop(fd)
 			return
 		}
 		if w.empty() {
@@ -159,8 +168,16 @@ func (b *backend) exchange(fd int32) {
 	}
 }
 
+func (b *backend) drop(fd int32) {
+	socket(fd).Close()
+	delete(b.wires, fd)
+}
+
 // reply answers a request, if it is to be answered now.
 func (b *backend) reply(fd int32, head, body []byte) error {
+	if b.country != nil {
+		return b.country.reply(b, fd, head, body)
+	}
 	line := firstOf(head)
 	if what, ok := askedFor(line); ok {
 		if !b.tally.ask(what, fd) {

@@ -132,6 +132,30 @@
 // Locations: when they have been pushed, and again after a restart, each time
 // once the hub gives nothing more back to the machine.
 //
+// # The soak
+//
+// `bench soak` compares nothing: it lets a country live through one hub, or
+// through several replicas on Postgres and Redis, and counts (P10). 300 platforms
+// register really; the catalog is filled with 1,000,000 EVSEs before anybody
+// receives them; then statuses change at a fixed rate, in an open loop, beside
+// sessions, CDRs, authorizations and commands with results between parties and
+// eMSPs that GET all. Some receivers hang, some are slow, some go away and come
+// back. At the end all recover, and nothing more is pushed; when no leg is under
+// way any more, everybody is asked what they have.
+//
+// A push is known by its last_updated: the microsecond at which it was due. So
+// each receiver's ledger (ledger.go) tells lag, order, what came twice, what was
+// skipped since a newer state came, and what is missing. Of receivers that were
+// healthy or slow nothing may be missing: accepted times receivers equals seen
+// plus skipped, exactly, and the last state of every EVSE is the one accepted
+// last. What hanging receivers miss, the hub must have counted as failed. The
+// answered legs are counted on both sides and must be equal. Goals stand in
+// soakreport.go.
+//
+// The lag is judged in milliseconds, which a busy machine adds to. What it adds is
+// told beside it: how late a sleeper wakes, and how long an empty question to the
+// receivers' process takes.
+//
 // # Layout
 //
 // The command starts itself twice more, as the load generator and as the

@@ -126,12 +126,16 @@ type caller struct {
 	Parties       []ocpi.PartyKey `json:"parties"`
 }
 
+func callerOf(p platform) caller {
+	return caller{p.Inbound.Authorization(ocpi.TokenBase64), p.Parties}
+}
+
 // target addresses the field through the contestant that listens on addr.
 func (f field) target(addr string) target {
 	t := target{Addr: addr}
 	for _, p := range f {
 		if p.Role == ocpi.RoleCPO {
-			t.Callers = append(t.Callers, caller{p.Inbound.Authorization(ocpi.TokenBase64), p.Parties})
+			t.Callers = append(t.Callers, callerOf(p))
 		} else {
 			t.Receivers = append(t.Receivers, p.Parties...)
 		}

@@ -28,6 +28,8 @@ type hubConfig struct {
 	Binary  string
 	Field   field
 	Backend string
+	// Env is what it is told beyond the embedded defaults.
+	Env []string
 }
 
 // hubSeat is where one Busbar runs, now or later: its addresses, its tokens and
@@ -50,7 +52,7 @@ func newHubSeat(cfg hubConfig) (hubSeat, error) {
 // start runs `busbar serve` on its embedded defaults and waits until it is
 // ready.
 func (s hubSeat) start(ctx context.Context) (*process, error) {
-	p, err := start(processConfig{Name: s.Name, Cores: s.Cores, Dir: s.Dir, Argv: []string{s.Binary, "serve"}, Env: []string{
+	p, err := start(processConfig{Name: s.Name, Cores: s.Cores, Dir: s.Dir, Argv: []string{s.Binary, "serve"}, Env: append([]string{
 		"BUSBAR_LISTEN=" + s.listen,
 		"BUSBAR_ADMIN_LISTEN=" + s.admin,
 		"BUSBAR_PUBLIC_URL=http://" + s.listen,
@@ -58,7 +60,7 @@ func (s hubSeat) start(ctx context.Context) (*process, error) {
 		"BUSBAR_ADMIN_TOKEN=" + s.adminToken.Reveal(),
 		"BUSBAR_PARTY=" + hubParty.String(),
 		"BUSBAR_ALLOW_PRIVATE_PEERS=true",
-	}})
+	}, s.Env...)})
 	if err != nil {
 		return nil, err
 	}
@@ -88,22 +90,27 @@ func (s hubSeat) registration() registration {
 
 // connected is how many platforms are CONNECTED, as the hub's metrics say.
 func (s hubSeat) connected(ctx context.Context) (int, error) {
-	r := s.registration()
-	defer r.client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, "GET", r.admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := s.metrics(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return connectedOf(text)
+}
+
+// metrics are the hub's, as it exposes them.
+func (s hubSeat) metrics(ctx context.Context) ([]byte, error) {
+	r := s.registration()
+	defer r.client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, "GET", r.admin+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
 }
 
 var connectedLine = regexp.MustCompile(`(?m)^busbar_platforms\{status="CONNECTED"\} (\d+)$`)

@@ -53,8 +53,12 @@ func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05
 
 // sampleStatus is the body of a PATCH of an EVSE, as long as the one of P2.
 func sampleStatus(status string, at time.Time) []byte {
+	return statusBody(status, formatTime(at))
+}
+
+func statusBody(status, lastUpdated string) []byte {
 	return fmt.Appendf(nil, `{"status":%q,"capabilities":["RFID_READER"],"physical_reference":"1","floor_level":"-1","status_schedule":[],"last_updated":%q}`,
-		status, formatTime(at))
+		status, lastUpdated)
 }
 
 // draw makes up one Location.

@@ -20,6 +20,10 @@ import (
 const (
 	loadRole    = "load"
 	backendRole = "backend"
+	// countryRole is the backend of a soak.
+	countryRole = "country"
+	// soakCommand begins the arguments of a soak.
+	soakCommand = "soak"
 )
 
 func main() {
@@ -40,7 +44,11 @@ func dispatch(args []string) error {
 	case len(args) == 2 && args[0] == loadRole:
 		return serveLoad(os.Stdin, os.Stdout, waiting(args[1]))
 	case len(args) == 2 && args[0] == backendRole:
-		return serveBackend(waiting(args[1]))
+		return serveBackend(waiting(args[1]), false)
+	case len(args) == 2 && args[0] == countryRole:
+		return serveBackend(waiting(args[1]), true)
+	case len(args) > 0 && args[0] == soakCommand:
+		return dispatchSoak(args[1:])
 	}
 	opts, err := parseOptions(args, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {

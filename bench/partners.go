@@ -41,8 +41,8 @@ type platforms struct {
 	lines *bufio.Reader
 }
 
-func startPlatforms(dir, cores string, how waiting) (*platforms, error) {
-	p, err := startPartner(backendRole, dir, cores, how)
+func startPlatforms(role, dir, cores string, how waiting) (*platforms, error) {
+	p, err := startPartner(role, dir, cores, how)
 	if err != nil {
 		return nil, err
 	}

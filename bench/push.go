@@ -23,6 +23,8 @@ type loadPush struct {
 	Objects int  `json:"objects"`
 	First   int  `json:"first,omitempty"`
 	Pace    pace `json:"pace"`
+	// Skewed deals the Locations to the platforms as dealt says, not evenly.
+	Skewed bool `json:"skewed,omitempty"`
 	// Backend is asked for the deliveries when somebody receives them.
 	Backend string `json:"backend,omitempty"`
 }
@@ -166,6 +168,9 @@ func (p *pusher) compose(now time.Time) []byte {
 	n := count % p.Objects
 	callers := p.Target.Callers
 	c := callers[n%len(callers)]
+	if p.Skewed {
+		c = callers[dealt(n, len(callers))]
+	}
 	owner := c.Parties[n/len(callers)%len(c.Parties)]
 	w := work{Method: "PUT", Object: locationPath(n)}
 	if p.Whole {

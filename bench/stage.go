@@ -51,7 +51,7 @@ func openStage(ctx context.Context, opts options) (*stage, error) {
 // startPartners starts the backend and the load generator.
 func (s *stage) startPartners() error {
 	var err error
-	if s.backend, err = startPlatforms(s.dir, s.cores.Backend, s.waiting); err != nil {
+	if s.backend, err = startPlatforms(backendRole, s.dir, s.cores.Backend, s.waiting); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, s.backend.stop)

@@ -8,8 +8,13 @@ import (
 	"busbar/ocpi"
 )
 
-// maxWaiting is the most pushes that wait for the committer.
-const maxWaiting = 10_000
+// maxWaiting is the most pushes that wait for the committer, maxWaitingBytes the
+// most bytes of their bodies, with those that are being committed. One push is
+// taken however large it is.
+const (
+	maxWaiting      = 10_000
+	maxWaitingBytes = 256 << 20
+)
 
 // waiter is a push on its way through the committer.
 type waiter struct {
@@ -104,11 +109,24 @@ func (c *Catalog) enqueue(w *waiter) *ocpi.Error {
 	case !c.loaded:
 		return errLoading()
 	}
+	if bytes := c.waitingBytes.Add(w.size()); bytes > maxWaitingBytes && bytes > w.size() {
+		c.waitingBytes.Add(-w.size())
+		return c.full("%d bytes of pushes are waiting already", bytes-w.size())
+	}
 	select {
 	case c.waiting <- w:
 		return nil
 	default:
-		return ocpi.Errorf(ocpi.HubError,
-			"the hub could not keep the object, so nothing was sent: %d pushes are waiting already", maxWaiting)
+		c.waitingBytes.Add(-w.size())
+		return c.full("%d pushes are waiting already", maxWaiting)
 	}
 }
+
+// full refuses a push for which there is no room.
+func (c *Catalog) full(format string, args ...any) *ocpi.Error {
+	c.metrics.refused.Inc()
+	return ocpi.Errorf(ocpi.HubError, "the hub could not keep the object, so nothing was sent: "+format, args...)
+}
+
+// size is what a push takes of the room that waiting ones have, in bytes.
+func (w *waiter) size() int64 { return int64(len(w.Body)) }

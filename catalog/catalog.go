@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,8 @@ type Catalog struct {
 	metrics *metrics
 	// waiting are pushes for the committer, which alone writes to what follows.
 	waiting chan *waiter
+	// waitingBytes are those of the bodies that wait or are being committed.
+	waitingBytes atomic.Int64
 	// ready is closed once loaded is true.
 	ready chan struct{}
 

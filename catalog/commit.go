@@ -19,22 +19,30 @@ const maxBatch = 500
 // bodies, and the record takes all of a batch in one statement.
 const maxBatchBytes = 32 << 20
 
+// mostFollows is how often a commit follows the record first because others wrote
+// too much meanwhile.
+const mostFollows = 5
+
 // storeTimeout bounds every call of the record but the load. The hub's own
 // shutdown does not cut it off: a commit under way is finished.
 const storeTimeout = 15 * time.Second
 
-// batch is first, and what else waits.
-func (c *Catalog) batch(first *waiter) []*waiter {
-	batch := []*waiter{first}
-	for len(batch) < maxBatch {
+// batch is first, and what else waits. done is to be called when none of it is
+// needed any more: until then it takes room from what may wait.
+func (c *Catalog) batch(first *waiter) (batch []*waiter, done func()) {
+	batch = []*waiter{first}
+	bytes := first.size()
+	for len(batch) < maxBatch && bytes < maxBatchBytes {
 		select {
 		case w := <-c.waiting:
 			batch = append(batch, w)
+			bytes += w.size()
+			continue
 		default:
-			return batch
 		}
+		break
 	}
-	return batch
+	return batch, func() { c.waitingBytes.Add(-bytes) }
 }
 
 // commit takes pushes into the record, then into memory, then answers. The error
@@ -50,6 +58,11 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		o, err := c.commitOnce(ctx, live)
 		if errors.Is(err, errRestored) {
 			if err = c.reload(ctx); err == nil {
+				o, err = c.commitOnce(ctx, live)
+			}
+		}
+		for tries := 0; errors.Is(err, ErrBehind) && tries < mostFollows; tries++ {
+			if err = c.follow(ctx); err == nil {
 				o, err = c.commitOnce(ctx, live)
 			}
 		}

@@ -173,6 +173,23 @@ func TestReplicaCatchesUpInParts(t *testing.T) {
 	})
 }
 
+// TestACommitFollowsFirst: what others wrote is too much to be read while the
+// commit holds them back.
+func TestACommitFollowsFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		one, two := running(t, r), running(t, r)
+		r.set(func(r *record) { r.most = 2 })
+		for i := range 5 {
+			apply(t, one, location("PUT", nlTNM, fmt.Sprint("L", i), `{}`))
+		}
+		apply(t, two, location("PUT", nlTNM, "last", `{}`))
+		if _, page, err := two.AppendPage(nil, catalog.Query{Module: ocpi.ModuleLocations, Limit: 1}); err != nil || page.Total != 6 {
+			t.Errorf("%d of 6 objects, %v", page.Total, err)
+		}
+	})
+}
+
 // TestS5_ABatchIsBoundedInBytes: what waits together is not written together
 // when it is too large for one statement.
 func TestS5_ABatchIsBoundedInBytes(t *testing.T) {

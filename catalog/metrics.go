@@ -9,7 +9,9 @@ import (
 // metrics counts what the committer does.
 type metrics struct {
 	committed, failed, empty prometheus.Counter
-	batch                    prometheus.Observer
+	// refused are the pushes that found no room to wait.
+	refused prometheus.Counter
+	batch   prometheus.Observer
 }
 
 func newMetrics(c *Catalog, reg prometheus.Registerer) *metrics {
@@ -21,15 +23,18 @@ func newMetrics(c *Catalog, reg prometheus.Registerer) *metrics {
 		Name: "busbar_catalog_batch_pushes", Help: "Pushes that were committed together.",
 		Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
 	})
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "busbar_catalog_refused_total", Help: "Pushes that were refused because too many were waiting, or too large ones.",
+	})
 	if reg != nil {
-		reg.MustRegister(commits, batch)
+		reg.MustRegister(commits, batch, refused)
 		for _, m := range kept {
 			reg.MustRegister(c.gauge(m))
 		}
 	}
 	return &metrics{
 		committed: commits.WithLabelValues("ok"), failed: commits.WithLabelValues("failed"),
-		empty: commits.WithLabelValues("empty"), batch: batch,
+		empty: commits.WithLabelValues("empty"), batch: batch, refused: refused,
 	}
 }
 

@@ -35,6 +35,8 @@ type record struct {
 	withheld func(catalog.Row)
 	// page, when it is not 0, is after how many rows Since ends.
 	page int
+	// most, when it is not 0, is how many rows of others a Commit reads at most.
+	most int
 	// gate, when it is not nil, holds every Commit until it can receive.
 	gate chan struct{}
 	// hangs tells that Revision answers only when its caller gives up.
@@ -139,7 +141,11 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 	if r.fail != nil {
 		return 0, r.fail
 	}
-	rows := decide(r.since(have), r.revision+1, r.lastSeq)
+	newer := r.since(have)
+	if r.most > 0 && len(newer) > r.most {
+		return 0, catalog.ErrBehind
+	}
+	rows := decide(newer, r.revision+1, r.lastSeq)
 	if len(rows) == 0 {
 		return r.revision, nil
 	}

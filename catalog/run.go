@@ -39,7 +39,9 @@ func (c *Catalog) Run(ctx context.Context) {
 			c.close(ctx)
 			return
 		case w := <-c.waiting:
-			c.commit(ctx, c.batch(w))
+			batch, done := c.batch(w)
+			c.commit(ctx, batch)
+			done()
 		case <-follow.C:
 			failing = c.tryFollow(ctx, failing)
 		case <-c.catchUps.wake:
@@ -61,12 +63,13 @@ func (c *Catalog) close(ctx context.Context) {
 	for {
 		select {
 		case w := <-c.waiting:
-			batch := c.batch(w)
+			batch, done := c.batch(w)
 			if err == nil {
 				err = c.commit(ctx, batch)
 			} else {
 				c.fail(ctx, batch, err)
 			}
+			done()
 		default:
 			return
 		}
@@ -99,11 +102,13 @@ func (c *Catalog) load(ctx context.Context) bool {
 // the old.
 func (c *Catalog) reload(ctx context.Context) error {
 	began := now()
-	fresh, rows := newShelves(), make([]Row, 0, maxBatch)
+	fresh, rows, bytes := newShelves(), make([]Row, 0, maxBatch), 0
 	revision, _, err := c.cfg.Store.Load(ctx, func(r Row) error {
-		if rows = append(rows, r); len(rows) == maxBatch {
+		rows, bytes = append(rows, r), bytes+len(r.Document)
+		if len(rows) == maxBatch || bytes >= maxBatchBytes {
 			fresh.fill(rows)
-			rows = rows[:0]
+			clear(rows)
+			rows, bytes = rows[:0], 0
 		}
 		return ctx.Err()
 	})

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"busbar/ocpi"
@@ -34,6 +35,10 @@ type Row struct {
 	ChangedAt time.Time
 }
 
+// ErrBehind says that the committer has to follow the record before it commits:
+// what others wrote is too much to be read while they are held back.
+var ErrBehind = errors.New("too much was written since")
+
 // Store is the record of the catalog. Its revision counts commits; it is raised
 // first in every transaction, which holds back all other replicas until the
 // commit, so that revisions become visible in their order.
@@ -47,7 +52,8 @@ type Store interface {
 	Load(ctx context.Context, each func(Row) error) (revision, lastSeq int64, err error)
 	// Since returns the rows with a higher revision, deleted ones included, by
 	// rising revision, and the revision up to which that is everything. It may
-	// end before the newest one when they are many, but not where it began.
+	// end before the newest one when they are many or large, but not where it
+	// began.
 	Since(ctx context.Context, revision int64) ([]Row, int64, error)
 	// At returns the rows whose last write was one of the revisions, deleted ones
 	// included, by rising revision; of each at least Key, Seq, Revision, Deleted and
@@ -60,7 +66,8 @@ type Store interface {
 	// Deleted and ChangedAt; Commit sets Revision. decide runs at most once.
 	// When Commit returns an error nothing was written, unless the error is from
 	// the commit itself: then the caller cannot know, and compares revisions.
-	// A decide that returns no rows commits nothing.
+	// A decide that returns no rows commits nothing. When there is more newer than
+	// Since returns at once, decide does not run and the error is ErrBehind.
 	Commit(ctx context.Context, have int64, decide func(newer []Row, revision, lastSeq int64) []Row) (revision int64, err error)
 	// ForgetDeleted drops the rows of objects that were deleted before the time.
 	ForgetDeleted(ctx context.Context, before time.Time) (int64, error)

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -128,6 +129,26 @@ func TestU4_TheTokenGoesToRegisteredHostsOnly(t *testing.T) {
 	wantHTTP(t, "the result", post(t, h, given, cpo.TokenC, `{}`), 200, 1000)
 	if header := <-seen; header.Get("Authorization") != "" || header.Get("OCPI-to-party-id") != "MSP" {
 		t.Errorf("another host was sent %v", header)
+	}
+}
+
+// Where platforms may live on private addresses, their messages still lead the hub
+// to no other private host than their own.
+func TestU1_AResponseURLLeadsToNoOtherPrivateHost(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("a host inside was called")
+	}))
+	t.Cleanup(inside.Close)
+	_, port, err := net.SplitHostPort(inside.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"localhost", "[::ffff:127.0.0.1]", "0.0.0.0"} {
+		given := commanded(t, msp, cpo, "http://"+host+":"+port+"/results")
+		wantHTTP(t, host, post(t, h, given, cpo.TokenC, `{}`), 200, 4003)
 	}
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"busbar/ocpi"
@@ -36,8 +37,25 @@ type Config struct {
 	AllowPrivatePeers bool
 	// MaxBody is the largest request body, in bytes.
 	MaxBody int64
-	// TLSCert, TLSKey and TLSClientCA are PEM files for the OCPI listener.
+	// TLSCert, TLSKey and TLSClientCA are PEM files for the OCPI listener. They are
+	// read again when they change.
 	TLSCert, TLSKey, TLSClientCA string
+	// OptionalClientCert lets platforms connect without a client certificate,
+	// but for those that one is bound to.
+	OptionalClientCert bool
+
+	// PlatformConcurrency is how many requests of one platform this replica works
+	// on at once, PlatformRate how many a second all replicas take of it. Zero is
+	// no limit.
+	PlatformConcurrency, PlatformRate int
+	// BodyMemory is how many bytes of request bodies and of platforms' answers
+	// are held at once; zero is 512 MiB.
+	BodyMemory int64
+	// MaxConnections is how many connections the OCPI listener holds; zero is
+	// 10,000.
+	MaxConnections int
+	// TrustedProxies may tell in X-Forwarded-For who calls.
+	TrustedProxies []netip.Prefix
 
 	LogLevel slog.Level
 	LogJSON  bool
@@ -48,6 +66,9 @@ type Config struct {
 	ClosedAgreements bool
 	// JournalRetention is how long message metadata is kept.
 	JournalRetention time.Duration
+	// AuditRetention is how long entries of the audit trail are kept; zero is
+	// forever.
+	AuditRetention time.Duration
 	// SuppressUnchanged keeps broadcasts to itself that change nothing of the
 	// stored object but last_updated.
 	SuppressUnchanged bool

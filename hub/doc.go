@@ -13,17 +13,34 @@
 // the requester's ids. Between arrival and answer nothing is read from a
 // database or from Redis. Below gin stands fasthttp's server (gateway.Server).
 //
+// At the gate. Before a body is read, a platform's request takes a place in its
+// allowance (gateway/limits.go), a stranger's failure is counted against where it
+// came from (brake.go), and bodies beyond the first 64 KiB take of one bound that
+// platforms' answers share (memory.go, ocpi/peer/body.go). Rates are shared with
+// the other replicas once a second, beside the requests.
+//
 // Broadcast. The same entry; the receiver is the hub, or nobody (routing.Decide
 // says PlanBroadcast). Router.broadcast gives the push to Catalog.Apply, which
 // checks it, merges it into the stored object and returns when the record has
-// it; in the same order it is appended to routing.BroadcastLog. Then the
-// requester is answered, whatever the receivers do. Fanout takes the broadcast
-// from the log, asks routing.Receivers who is meant, and queues one leg a
-// party: a lane for each receiving platform keeps the order of every object,
-// drops what a newer push made pointless, and waits for nobody else. A lane that
-// is full owes objects their last state. How the legs ended goes to the journal,
-// and routing.Marks saves the catalog revision up to which all have: what is
-// newer is sent again after a crash.
+// it, together with a note that its broadcast has not ended; in the same order it
+// goes through routing.Outbox to the routing.BroadcastLog. A Token, which the
+// catalog does not keep, is saved by Outbox.Accept. Then the requester is answered,
+// whatever the receivers do. Fanout takes the broadcast from the log, asks
+// routing.Receivers who is meant, and queues one leg a party: a lane for each
+// receiving platform keeps the order of every object, drops what a newer push made
+// pointless, and waits for nobody else. A lane that is full owes objects their last
+// state. How the legs ended goes to the journal; that they ended, to the log, which
+// tells the Outbox, which deletes the note.
+//
+// Replicas. SQL says what was accepted and has not ended, Redis Streams carry it
+// between replicas, memory fans it out. A broadcast is delivered by whichever
+// replica holds its object's partition of the log; right before a leg is written it
+// is asked whether this one still does (routing.Handed.Held), and what it has lost
+// it drops. What comes to another replica again is compared with the catalog: the
+// newest push of its object goes as it was sent, an older one as what the object is
+// now, so that no receiver goes back (routing/again.go). A replica that died, or the
+// process before this one, leaves its notes: Outbox.Run adopts them and sends what
+// they are about again (routing/recover.go). Delivery is at least once.
 //
 // GET All. A list that is asked of the hub (PlanCatalog) comes from
 // Catalog.AppendPage: Locations and Tariffs in the order in which they first arrived,
@@ -60,13 +77,18 @@
 // found again after the hub itself was away, is asked for what changed
 // meanwhile (routing.Puller).
 //
-// Operator. web.Server on the admin listener checks the admin token and calls
-// the Registrar; it shows what the Directory holds. Metrics are counted where
+// Operator. web.Server on the admin listener asks access.Keyring who calls, lets
+// the role of each route (web/routes.go) decide, and calls the Registrar; it
+// shows what the Directory holds. access.Trail records a change before it is
+// begun, and how it ended before it is answered. Metrics are counted where
 // things happen (newMetrics in routing and parties) and gathered there.
 //
 // Start and stop. cmd/busbar reads settings into Config (Settings.Config
 // reports all faults at once), New, Start, and on SIGTERM Stop: readiness goes
-// first, then the OCPI listener finishes what is in flight, then the broadcasts
-// that were accepted, the followers, the journal, the stores, and the log's
-// buffer.
+// first, then the OCPI listener finishes what is in flight, then the followers end.
+// Now nothing is accepted any more: Stop waits until the broadcasts that were have
+// reached their receivers (Outbox.Settle), for a while; then the log hands out what
+// nobody else will, and leaves the rest to other replicas or the next start; then
+// the lanes, the catalog, the notes of what has ended, the journal, the stores, and
+// the log's buffer. With nothing under way none of this waits.
 package hub

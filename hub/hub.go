@@ -2,15 +2,12 @@ package hub
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -20,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/hub/gateway"
 	"busbar/journal"
@@ -41,11 +39,14 @@ type Hub struct {
 	catalog  *catalog.Catalog
 	index    *routing.Index
 	fanout   *routing.Fanout
-	marks    *routing.Marks // nil unless this is the only replica
+	outbox   *routing.Outbox
 	puller   *routing.Puller
 	router   *routing.Router
 	recorder *journal.Recorder
+	keyring  *access.Keyring
+	trail    *access.Trail
 
+	gateway                     *gateway.Gateway
 	ocpi                        *gateway.Server
 	admin                       *http.Server
 	ocpiListener, adminListener net.Listener
@@ -60,18 +61,34 @@ type Hub struct {
 	// when the fan-out has ended every broadcast.
 	endBroadcasts context.CancelFunc
 	handedOut     chan struct{}
-	// endJournal writes what the journal still holds.
-	endJournal func()
+	// endCatalog ends the catalog: it follows the record until the last broadcast
+	// has been handed out, which may have to wait for it.
+	endCatalog func()
+	// endRecords writes what the journal, the keyring and the audit trail still
+	// hold.
+	endRecords func()
 	failed     chan error
 }
 
-// StopTimeout bounds how long Stop waits for requests in flight.
-const StopTimeout = 30 * time.Second
+// StopTimeout bounds how long Stop waits for requests in flight and for the legs of
+// broadcasts. settleTimeout is the part in which it waits for the broadcasts that
+// this replica accepted, wherever they are delivered; the rest is for those that it
+// delivers.
+const (
+	StopTimeout   = 30 * time.Second
+	settleTimeout = 20 * time.Second
+)
 
 // New opens the stores, loads the directory and assembles the hub. Log records
 // go to logs.
 func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	gin.SetMode(gin.ReleaseMode)
+	if cfg.BodyMemory == 0 {
+		cfg.BodyMemory = max(512<<20, 4*cfg.MaxBody)
+	}
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = 10_000
+	}
 	h := &Hub{cfg: cfg, log: newLogWriter(logs), failed: make(chan error, 2)}
 	h.logger = newLogger(cfg, h.log)
 	defer func() {
@@ -88,17 +105,19 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if database == "" {
 		database = "sqlite:" + filepath.Join(cfg.DataDir, "busbar.db")
 	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	h.stores, err = storage.Open(ctx, storage.Config{
 		Database: database, Redis: cfg.Redis, Namespace: cfg.Party.String(), Secrets: keys, Logger: h.logger,
+		Metrics: registry,
 	})
 	if err != nil {
 		return nil, err
 	}
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
-	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers})
+	memory := gateway.NewMemory(cfg.BodyMemory, registry)
+	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: memory})
 	directory := parties.NewDirectory(dialer)
 	if cfg.ClosedAgreements {
 		directory.RequireAgreements()
@@ -122,44 +141,43 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if !cfg.QuietMessages {
 		journals = append([]routing.Journal{newMessageLog(cfg, h.log)}, journals...)
 	}
-	catalogConfig := catalog.Config{
-		Store: h.stores.Catalog, Logger: h.logger, Metrics: registry, MaxDocument: int(cfg.MaxBody),
-	}
-	if h.stores.Embedded {
-		h.marks, err = routing.NewMarks(ctx, routing.MarksConfig{
-			Store: h.stores.Marks, Record: h.stores.Catalog, Directory: directory, Logger: h.logger,
-		})
-		if err != nil {
-			return nil, err
-		}
-		catalogConfig.Settled = h.marks.Settled
-	}
-	broadcasts := h.marks.Log(h.stores.Broadcasts)
-	h.catalog = catalog.New(catalogConfig)
+	journals = []routing.Journal{routing.NewDiscreet(h.stores.Names.Token, journals...)}
+	h.outbox = routing.NewOutbox(routing.OutboxConfig{
+		Store: h.stores.Outbox, Record: h.stores.Catalog, Log: h.stores.Broadcasts, Replica: h.stores.Replica,
+		Fleet: h.stores.Fleet, Directory: directory, Logger: h.logger, Metrics: registry,
+	})
+	h.catalog = catalog.New(catalog.Config{
+		Store: h.stores.Catalog, Logger: h.logger, Metrics: registry, MaxDocument: int(cfg.MaxBody), Settled: h.outbox.Settled,
+	})
 	h.index = routing.NewIndex(routing.IndexConfig{Store: h.stores.Lessons, Catalog: h.catalog, Logger: h.logger})
 	h.fanout = routing.NewFanout(routing.FanoutConfig{
 		Directory: directory, Hub: cfg.Party, Timeout: cfg.ForwardTimeout, Journals: journals, Logger: h.logger,
 		Metrics: registry, Suspect: func(id parties.PlatformID) { h.monitor.Suspect(id) },
-		Marks: h.marks, Present: h.catalog.Document,
+		Present: h.catalog, Outdated: h.stores.Outbox.Outdated, CutOff: h.outbox.Freeze,
 	})
 	h.puller = routing.NewPuller(routing.PullerConfig{
-		Directory: directory, Hub: identity, Catalog: h.catalog, Broadcasts: broadcasts, Logger: h.logger,
+		Directory: directory, Hub: identity, Catalog: h.catalog, Outbox: h.outbox, Logger: h.logger,
 		Timeout: cfg.ForwardTimeout, NewPlatforms: cfg.PullNewPlatforms,
 	})
 	h.monitor = parties.NewMonitor(parties.MonitorConfig{
 		Directory: directory, Registrar: registrar, Store: h.stores.Platforms, Logger: h.logger,
 		Interval: cfg.AliveInterval, Push: h.fanout.PushClientInfo, Back: h.puller.Refresh, Alone: h.stores.Embedded,
+		Mine: func(id parties.PlatformID) bool { return h.stores.Fleet.Mine(string(id)) },
 	})
 	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
-		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Broadcasts: broadcasts,
+		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Outbox: h.outbox,
 		Suspect: h.monitor.Suspect, Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
-		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard,
+		Memory: memory, MaxConnections: cfg.MaxConnections,
+		Limits: gateway.Limits{Concurrency: cfg.PlatformConcurrency, Rate: cfg.PlatformRate}, Shares: h.stores.Shares,
+		TrustedProxies: cfg.TrustedProxies, Metrics: registry,
+		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard, TokenName: h.stores.Names.Token,
 	})
-	tls, err := tlsConfig(cfg)
+	h.gateway = ocpiGateway
+	tls, err := tlsConfig(cfg, h.logger, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -169,9 +187,12 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 		return nil, err
 	}
 	h.freshAdminToken = fresh
+	h.keyring = access.NewKeyring(access.KeyringConfig{Root: token, Store: h.stores.AdminTokens, Logger: h.logger})
+	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
-		Fanout: h.fanout, Metrics: registry, Logger: h.logger, AdminToken: token, Ready: h.ready,
+		Index: h.index, Names: h.stores.Names, Alone: h.stores.Embedded,
+		Fanout: h.fanout, Metrics: registry, Logger: h.logger, Keyring: h.keyring, Trail: h.trail, Ready: h.ready, Routes: h.routes,
 	})
 
 	h.ocpi, h.admin = ocpiGateway.NewServer(tls), h.adminServer(adminServer.Handler())
@@ -179,38 +200,22 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	return h, nil
 }
 
+// adminWriteTimeout bounds an answer from the end of the request's header on. The
+// longest call is a handshake, of some calls of ten seconds each. Streams set
+// their own.
+const adminWriteTimeout = 2 * time.Minute
+
 // adminServer bounds what a slow client can hold.
 func (h *Hub) adminServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      adminWriteTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(h.logger.Handler(), slog.LevelDebug),
 	}
-}
-
-func tlsConfig(cfg Config) (*tls.Config, error) {
-	if cfg.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("load TLS certificate: %w", err)
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
-	if cfg.TLSClientCA != "" {
-		pem, err := os.ReadFile(cfg.TLSClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("load client CA: %w", err)
-		}
-		t.ClientCAs, t.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-		if !t.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("load client CA: %s holds no PEM certificate", cfg.TLSClientCA)
-		}
-	}
-	return t, nil
 }
 
 // Start listens and returns; Failed tells when a listener ends by itself. A hub
@@ -233,15 +238,19 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	// Last to end: what the others do while they stop is taken note of.
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	recorded := make(chan struct{})
-	h.endJournal = func() { stopRecording(); <-recorded }
-	go func() { defer close(recorded); h.recorder.Run(recording) }()
+	h.endRecords = func() { stopRecording(); <-recorded }
+	go func() { defer close(recorded); h.record(recording) }()
 	h.running.Go(func() { h.follower.Run(background) })
 	h.running.Go(func() { h.router.Run(background) })
+	h.running.Go(func() { h.gateway.Run(background) })
 	h.running.Go(func() { h.monitor.Run(background) })
 	h.running.Go(func() { h.puller.Run(background) })
-	h.running.Go(func() { h.catalog.Run(background) })
 	h.running.Go(func() { h.index.Run(background) })
-	h.running.Go(func() { h.marks.Run(background, h.catalog.Ready(), h.marks.Log(h.stores.Broadcasts)) })
+	h.running.Go(func() { h.outbox.Run(background, h.catalog.Ready()) })
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan struct{})
+	h.endCatalog = func() { stopFollowing(); <-followed }
+	go func() { defer close(followed); h.catalog.Run(following) }()
 	broadcasting, stopBroadcasting := context.WithCancel(context.WithoutCancel(ctx))
 	h.endBroadcasts, h.handedOut = stopBroadcasting, make(chan struct{})
 	go func() { defer close(h.handedOut); h.stores.Broadcasts.Run(broadcasting, h.fanout.Deliver) }()
@@ -250,6 +259,15 @@ func (h *Hub) Start(ctx context.Context) (err error) {
 	h.logger.Info("hub started", "ocpi", h.ocpiListener.Addr().String(), "admin", h.adminListener.Addr().String(),
 		"public_url", h.cfg.PublicURL, "party", h.cfg.Party.String(), "embedded", h.stores.Embedded)
 	return nil
+}
+
+// record keeps what happens until ctx ends.
+func (h *Hub) record(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { h.recorder.Run(ctx) })
+	running.Go(func() { h.keyring.Run(ctx) })
+	running.Go(func() { h.trail.Run(ctx) })
+	running.Wait()
 }
 
 func (h *Hub) serve(serve func(net.Listener) error, l net.Listener) {
@@ -273,13 +291,22 @@ func (h *Hub) AdminAddr() string { return h.adminListener.Addr().String() }
 func (h *Hub) FreshAdminToken() string { return h.freshAdminToken }
 
 func (h *Hub) ready(ctx context.Context) error {
+	if err := h.routes(); err != nil {
+		return err
+	}
+	return h.stores.Ready(ctx)
+}
+
+// routes tells why messages cannot be routed, whatever the stores do. The
+// directory was loaded before the hub began to listen.
+func (h *Hub) routes() error {
 	if h.stopping.Load() {
 		return errors.New("the hub is stopping")
 	}
 	if !h.catalog.Loaded() {
 		return errors.New("the catalog is still loading")
 	}
-	return h.stores.Ready(ctx)
+	return nil
 }
 
 // Stop ends the hub: it stops being ready, refuses new connections, lets
@@ -299,9 +326,12 @@ func (h *Hub) Stop(ctx context.Context) {
 	if adminErr := h.admin.Shutdown(ctx); adminErr != nil {
 		h.admin.Close()
 	}
-	// Nobody accepts a broadcast any more: the catalog has ended, and the pulls.
-	// Those that were accepted reach the lanes before these are closed.
+	// Nobody accepts a broadcast any more, and no pull runs. What was accepted
+	// reaches its receivers, here or at other replicas, before the lanes are closed.
 	h.running.Wait()
+	settling, cancelSettling := context.WithTimeout(ctx, settleTimeout)
+	h.outbox.Settle(settling)
+	cancelSettling()
 	h.endBroadcasts()
 	select {
 	case <-h.handedOut:
@@ -309,17 +339,13 @@ func (h *Hub) Stop(ctx context.Context) {
 	}
 	h.fanout.Stop(ctx)
 	<-h.handedOut
-	h.saveMark(ctx)
-	h.endJournal()
+	h.endCatalog()
+	if err := h.outbox.Flush(ctx); err != nil {
+		h.logger.Warn("note which broadcasts have ended; another start sends them again", "error", err)
+	}
+	h.endRecords()
 	h.logger.Info("hub stopped")
 	h.close()
-}
-
-// saveMark takes note of what was cut off, for the next start.
-func (h *Hub) saveMark(ctx context.Context) {
-	if err := h.marks.Save(context.WithoutCancel(ctx)); err != nil {
-		h.logger.Warn("save how far the broadcasts have come; the next start sends more again", "error", err)
-	}
 }
 
 func (h *Hub) close() {

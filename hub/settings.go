@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -27,8 +28,11 @@ type Settings struct {
 	SecretKey, AdminToken                       string
 	ForwardTimeout, AliveInterval, Agreements   string
 	AllowPrivatePeers, MaxBody                  string
-	TLSCert, TLSKey, TLSClientCA                string
+	PlatformConcurrency, PlatformRate           string
+	BodyMemory, MaxConnections, TrustedProxies  string
+	TLSCert, TLSKey, TLSClientCA, TLSClientAuth string
 	LogLevel, LogFormat, JournalRetention       string
+	AuditRetention                              string
 	SuppressUnchanged, PullNewPlatforms         string
 }
 
@@ -49,21 +53,27 @@ func (s Settings) Config() (Config, error) {
 		PublicURL: f.baseURL("PUBLIC_URL", s.PublicURL, "http://localhost:8080"),
 		Party:     f.party("PARTY", s.Party, "EUBUS"),
 		Name:      f.name("NAME", s.Name, "Busbar"), DataDir: or(s.DataDir, "./data"),
-		ForwardTimeout:    f.duration("FORWARD_TIMEOUT", s.ForwardTimeout, 30*time.Second, 100*time.Millisecond, 10*time.Minute),
-		AllowPrivatePeers: f.boolean("ALLOW_PRIVATE_PEERS", s.AllowPrivatePeers),
-		MaxBody:           f.size("MAX_BODY", s.MaxBody, 16<<20),
-		AdminToken:        f.token("ADMIN_TOKEN", s.AdminToken),
-		AliveInterval:     f.duration("ALIVE_INTERVAL", s.AliveInterval, 5*time.Minute, time.Second, 24*time.Hour),
-		ClosedAgreements:  f.choice("AGREEMENTS", s.Agreements, "open", "closed") == "closed",
-		JournalRetention:  f.duration("JOURNAL_RETENTION", s.JournalRetention, 30*24*time.Hour, time.Hour, 10*365*24*time.Hour),
-		SuppressUnchanged: f.boolean("SUPPRESS_UNCHANGED", s.SuppressUnchanged),
-		PullNewPlatforms:  f.boolean("PULL_NEW_PLATFORMS", s.PullNewPlatforms),
-		LogLevel:          f.level("LOG_LEVEL", s.LogLevel),
-		LogJSON:           f.choice("LOG_FORMAT", s.LogFormat, "text", "json") == "json",
-		TLSCert:           s.TLSCert, TLSKey: s.TLSKey, TLSClientCA: s.TLSClientCA,
+		ForwardTimeout:      f.duration("FORWARD_TIMEOUT", s.ForwardTimeout, 30*time.Second, 100*time.Millisecond, 10*time.Minute),
+		AllowPrivatePeers:   f.boolean("ALLOW_PRIVATE_PEERS", s.AllowPrivatePeers),
+		MaxBody:             f.size("MAX_BODY", s.MaxBody, 16<<20, 1<<30),
+		PlatformConcurrency: f.number("PLATFORM_CONCURRENCY", s.PlatformConcurrency, 256, 0, 1_000_000),
+		PlatformRate:        f.number("PLATFORM_RATE", s.PlatformRate, 0, 0, 1_000_000),
+		MaxConnections:      f.number("MAX_CONNECTIONS", s.MaxConnections, 10_000, 1, 1_000_000),
+		TrustedProxies:      f.prefixes("TRUSTED_PROXIES", s.TrustedProxies),
+		AdminToken:          f.token("ADMIN_TOKEN", s.AdminToken),
+		AliveInterval:       f.duration("ALIVE_INTERVAL", s.AliveInterval, 5*time.Minute, time.Second, 24*time.Hour),
+		ClosedAgreements:    f.choice("AGREEMENTS", s.Agreements, "open", "closed") == "closed",
+		JournalRetention:    f.duration("JOURNAL_RETENTION", s.JournalRetention, 30*24*time.Hour, time.Hour, 10*365*24*time.Hour),
+		AuditRetention:      f.duration("AUDIT_RETENTION", s.AuditRetention, 365*24*time.Hour, 24*time.Hour, 10*365*24*time.Hour),
+		SuppressUnchanged:   f.boolean("SUPPRESS_UNCHANGED", s.SuppressUnchanged),
+		PullNewPlatforms:    f.boolean("PULL_NEW_PLATFORMS", s.PullNewPlatforms),
+		LogLevel:            f.level("LOG_LEVEL", s.LogLevel),
+		LogJSON:             f.choice("LOG_FORMAT", s.LogFormat, "text", "json") == "json",
+		TLSCert:             s.TLSCert, TLSKey: s.TLSKey, TLSClientCA: s.TLSClientCA,
 	}
 	f.stores(s, &cfg)
-	f.tls(cfg)
+	f.tls(s, &cfg)
+	f.memory(s, &cfg)
 	return cfg, errors.Join(f...)
 }
 
@@ -160,8 +170,55 @@ func (f *faults) boolean(name, value string) bool {
 	return b
 }
 
+// memory is the bound on bodies. The largest one has to fit, with the buffer that
+// it grows out of, and beside others.
+func (f *faults) memory(s Settings, cfg *Config) {
+	least := 4 * cfg.MaxBody
+	cfg.BodyMemory = f.size("BODY_MEMORY", s.BodyMemory, max(512<<20, least), 1<<40)
+	if cfg.BodyMemory < least {
+		f.add("BODY_MEMORY", "must be at least four times BUSBAR_MAX_BODY")
+	}
+}
+
+// number reads a whole number.
+func (f *faults) number(name, value string, fallback, least, most int) int {
+	if value == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > most {
+		f.add(name, "%q must be a whole number from %d to %d", value, least, most)
+		return fallback
+	}
+	return n
+}
+
+// prefixes reads a list of networks and addresses, with commas.
+func (f *faults) prefixes(name, value string) []netip.Prefix {
+	var all []netip.Prefix
+	for i, text := range strings.Split(value, ",") {
+		text = strings.TrimSpace(text)
+		if text == "" && value == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var addr netip.Addr
+			if addr, err = netip.ParseAddr(text); err == nil {
+				p = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+			}
+		}
+		if err != nil || p.Addr().Is4In6() {
+			f.add(name, "entry %d, %q, must be a network like 10.0.0.0/8 or an address", i+1, text)
+			continue
+		}
+		all = append(all, p.Masked())
+	}
+	return all
+}
+
 // size reads a number of bytes: 1048576, 512KiB, 16MiB.
-func (f *faults) size(name, value string, fallback int64) int64 {
+func (f *faults) size(name, value string, fallback, most int64) int64 {
 	if value == "" {
 		return fallback
 	}
@@ -172,8 +229,8 @@ func (f *faults) size(name, value string, fallback int64) int64 {
 		}
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
-	if err != nil || n < 1 || n > (1<<30)/unit {
-		f.add(name, "%q must be a size like 65536, 512KiB or 16MiB, at most 1GiB", value)
+	if err != nil || n < 1 || n > most/unit {
+		f.add(name, "%q must be a size like 65536, 512KiB or 16MiB, at most %dGiB", value, most>>30)
 		return fallback
 	}
 	return n * unit
@@ -235,7 +292,11 @@ func (f *faults) secretKeys(name, value string) []string {
 	return keys
 }
 
-func (f *faults) tls(cfg Config) {
+func (f *faults) tls(s Settings, cfg *Config) {
+	cfg.OptionalClientCert = f.choice("TLS_CLIENT_AUTH", s.TLSClientAuth, "require", "request") == "request"
+	if s.TLSClientAuth != "" && cfg.TLSClientCA == "" {
+		f.add("TLS_CLIENT_AUTH", "needs BUSBAR_TLS_CLIENT_CA")
+	}
 	_, certOK := f.pemFile("TLS_CERT", cfg.TLSCert)
 	_, keyOK := f.pemFile("TLS_KEY", cfg.TLSKey)
 	ca, caOK := f.pemFile("TLS_CLIENT_CA", cfg.TLSClientCA)

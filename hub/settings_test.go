@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -32,7 +33,8 @@ func TestSettings_DefaultsAreThoseOfTheContract(t *testing.T) {
 		Listen: ":8080", AdminListen: "127.0.0.1:8081", PublicURL: "http://localhost:8080",
 		Party: party, Name: "Busbar", DataDir: "./data",
 		ForwardTimeout: 30 * time.Second, MaxBody: 16 << 20, LogLevel: slog.LevelInfo,
-		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour,
+		AliveInterval: 5 * time.Minute, JournalRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,
+		PlatformConcurrency: 256, BodyMemory: 512 << 20, MaxConnections: 10_000,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("defaults\n%+v, want\n%+v", got, want)
@@ -49,8 +51,10 @@ func TestSettings_AreRead(t *testing.T) {
 		SecretKey: strings.Repeat("a", 32) + ", " + strings.Repeat("b", 40), AdminToken: strings.Repeat("t", 16) + "\n",
 		ForwardTimeout: "1m30s", AliveInterval: "2m", Agreements: "CLOSED", AllowPrivatePeers: "true", MaxBody: "512KiB",
 		SuppressUnchanged: "true", PullNewPlatforms: "1",
+		PlatformConcurrency: "0", PlatformRate: "50", BodyMemory: "2GiB", MaxConnections: "500",
+		TrustedProxies: "10.1.2.3/8, 2001:db8::1", TLSClientAuth: "Request",
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
-		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d",
+		LogLevel: "WARN", LogFormat: "JSON", JournalRetention: "90d", AuditRetention: "3650d",
 	}.Config()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +72,10 @@ func TestSettings_AreRead(t *testing.T) {
 		TLSCert: files.cert, TLSKey: files.key, TLSClientCA: files.cert,
 		LogLevel: slog.LevelWarn, LogJSON: true,
 		AliveInterval: 2 * time.Minute, ClosedAgreements: true, JournalRetention: 90 * 24 * time.Hour,
+		AuditRetention:    3650 * 24 * time.Hour,
 		SuppressUnchanged: true, PullNewPlatforms: true,
+		PlatformRate: 50, BodyMemory: 2 << 30, MaxConnections: 500, OptionalClientCert: true,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("config\n%+v, want\n%+v", got, want)
@@ -82,6 +89,12 @@ func TestSettings_FaultsAreNamed(t *testing.T) {
 		settings Settings
 		setting  string
 	}{
+		"concurrency below zero":           {Settings{PlatformConcurrency: "-1"}, "PLATFORM_CONCURRENCY"},
+		"rate that is no number":           {Settings{PlatformRate: "10/s"}, "PLATFORM_RATE"},
+		"body memory for less than four":   {Settings{BodyMemory: "63MiB"}, "BODY_MEMORY"},
+		"no connection":                    {Settings{MaxConnections: "0"}, "MAX_CONNECTIONS"},
+		"a proxy by name":                  {Settings{TrustedProxies: "10.0.0.0/8,proxy"}, "TRUSTED_PROXIES"},
+		"client auth without a CA":         {Settings{TLSClientAuth: "request"}, "TLS_CLIENT_AUTH"},
 		"listen without a port":            {Settings{Listen: "localhost"}, "LISTEN"},
 		"listen with an empty port":        {Settings{Listen: "localhost:"}, "LISTEN"},
 		"listen on a port too high":        {Settings{Listen: ":65536"}, "LISTEN"},
@@ -132,6 +145,8 @@ func TestSettings_FaultsAreNamed(t *testing.T) {
 		"journal retention that overflows": {Settings{JournalRetention: "213505d"}, "JOURNAL_RETENTION"},
 		"journal retention beyond numbers": {Settings{JournalRetention: "99999999999999999999d"}, "JOURNAL_RETENTION"},
 		"journal retention of half a day":  {Settings{JournalRetention: "0.5d"}, "JOURNAL_RETENTION"},
+		"audit retention below a day":      {Settings{AuditRetention: "23h"}, "AUDIT_RETENTION"},
+		"audit retention of 11 years":      {Settings{AuditRetention: "4015d"}, "AUDIT_RETENTION"},
 		"key without a certificate":        {Settings{TLSKey: newPEMFiles(t).key}, "TLS_CERT"},
 		"certificate without a key":        {Settings{TLSCert: newPEMFiles(t).cert}, "TLS_KEY"},
 		"client CA without a certificate":  {Settings{TLSClientCA: newPEMFiles(t).cert}, "TLS_CLIENT_CA"},
@@ -201,7 +216,7 @@ func TestSettings_Sizes(t *testing.T) {
 		"": 7, "1": 1, "65536": 65536, "512KiB": 512 << 10, "16MiB": 16 << 20, "16 MiB": 16 << 20, "1GiB": 1 << 30, "1024MiB": 1 << 30,
 	} {
 		var f faults
-		if got := f.size("X", text, 7); got != want || len(f) > 0 {
+		if got := f.size("X", text, 7, 1<<30); got != want || len(f) > 0 {
 			t.Errorf("%q: %d %v, want %d", text, got, f, want)
 		}
 	}

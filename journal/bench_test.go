@@ -43,7 +43,7 @@ func BenchmarkRecord(b *testing.B) {
 		r.Record(&messages[i%len(messages)])
 		if i++; i%50_000 == 0 {
 			r.mu.Lock()
-			r.sealed, r.held = nil, 0
+			r.sealed, r.held, r.bytes = nil, 0, 0
 			r.mu.Unlock()
 		}
 	}
@@ -58,7 +58,7 @@ func BenchmarkRecordParallel(b *testing.B) {
 			r.Record(&messages[i%len(messages)])
 			if i%10_000 == 0 {
 				r.mu.Lock()
-				r.sealed, r.held = nil, 0
+				r.sealed, r.held, r.bytes = nil, 0, 0
 				r.mu.Unlock()
 			}
 		}

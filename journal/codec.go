@@ -125,6 +125,9 @@ func (c *codec) message(m *routing.Message) {
 	b = appendString(append(b, `,"module":`...), string(m.Module))
 	b = appendString(append(b, `,"interface":`...), string(m.Interface))
 	b = appendString(append(b, `,"path":`...), m.Path)
+	if m.Module == ocpi.ModuleTokens {
+		c.once(hashKey(keyToken, []byte(pseudonymIn(m.Path))))
+	}
 	b = c.party(append(b, `,"from":`...), keyFrom, m.From)
 	b = c.party(append(b, `,"to":`...), keyTo, m.To)
 	b = appendString(append(b, `,"plan":`...), string(m.Plan))

@@ -52,6 +52,7 @@ const (
 	keyRequest     = 'r'
 	keyFrom        = 'f'
 	keyTo          = 't'
+	keyToken       = 'k'
 )
 
 func hashKey(kind byte, value []byte) uint64 {

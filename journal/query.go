@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type Filter struct {
 	CorrelationID string
 	// Status is an HTTP status, an OCPI status code, or an outcome.
 	Status string
+	// Tokens are pseudonyms of a driver's token, of which one stands in the path:
+	// see routing.Discreet.
+	Tokens []string
 }
 
 // Query asks for a page of messages.
@@ -110,9 +114,10 @@ func readCursor(s string) (place, error) {
 type matcher struct {
 	Filter
 	status int
-	// keys must be in a segment's filter, texts in a message's line.
-	keys  []uint64
-	texts [][]byte
+	// keys must be in a segment's filter, texts in a message's line; of tokens one.
+	keys   []uint64
+	texts  [][]byte
+	tokens []uint64
 }
 
 func newMatcher(f Filter) matcher {
@@ -141,6 +146,9 @@ func newMatcher(f Filter) matcher {
 	if f.Status != "" && m.status < 0 {
 		m.texts = append(m.texts, appendString([]byte(`"outcome":`), f.Status))
 	}
+	for _, token := range f.Tokens {
+		m.tokens = append(m.tokens, hashKey(keyToken, []byte(token)))
+	}
 	return m
 }
 
@@ -151,7 +159,7 @@ func (m *matcher) segment(s *Segment) bool {
 			return false
 		}
 	}
-	return true
+	return len(m.tokens) == 0 || slices.ContainsFunc(m.tokens, filter(s.Filter).mayHold)
 }
 
 // line is false for a message's line that is certainly not picked.
@@ -161,19 +169,35 @@ func (m *matcher) line(line []byte) bool {
 			return false
 		}
 	}
-	return true
+	return len(m.Tokens) == 0 ||
+		slices.ContainsFunc(m.Tokens, func(token string) bool { return bytes.Contains(line, []byte(token)) })
+}
+
+// token tells whether a path has one of the pseudonyms.
+func (m *matcher) token(path string) bool {
+	return len(m.Tokens) == 0 || slices.Contains(m.Tokens, pseudonymIn(path))
+}
+
+// pseudonymIn is the segment of a path that begins with a tilde.
+func pseudonymIn(path string) string {
+	_, found, ok := strings.Cut(path, "/~")
+	if !ok {
+		return ""
+	}
+	found, _, _ = strings.Cut(found, "/")
+	return "~" + found
 }
 
 func (m *matcher) message(msg *routing.Message) bool {
 	return (m.From.IsZero() || m.From == msg.From) && (m.To.IsZero() || m.To == msg.To) &&
 		(m.Module == "" || m.Module == msg.Module) &&
 		(m.CorrelationID == "" || m.CorrelationID == msg.CorrelationID) &&
-		(m.Status == "" || m.status == msg.HTTPStatus || m.status == int(msg.OCPIStatus) ||
-			m.Status == string(msg.Outcome))
+		m.token(msg.Path) && (m.Status == "" || m.status == msg.HTTPStatus || m.status == int(msg.OCPIStatus) ||
+		m.Status == string(msg.Outcome))
 }
 
 // legs tells whether the broadcast that the legs are of may be picked.
 func (m *matcher) legs(l *routing.Legs) bool {
-	return (m.From.IsZero() || m.From == l.From) && (m.Module == "" || m.Module == l.Module) &&
+	return len(m.Tokens) == 0 && (m.From.IsZero() || m.From == l.From) && (m.Module == "" || m.Module == l.Module) &&
 		(m.CorrelationID == "" || m.CorrelationID == l.CorrelationID)
 }

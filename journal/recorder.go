@@ -33,9 +33,13 @@ type Recorder struct {
 	// wait to be stored.
 	sealed  []*batch
 	waiting []Segment
-	// held is the size of the open and the sealed batches, in records.
+	// held is the size of the open and the sealed batches, in records; bytes are
+	// those of their texts, which senders choose.
 	held    int
+	bytes   int
 	dropped int64
+	// seals counts the batches that were sealed.
+	seals int
 }
 
 // Config wires a Recorder.
@@ -62,8 +66,10 @@ const (
 	// of them may become before that.
 	batchSize = 1000
 	batchAge  = time.Second
-	// heldMost bounds the records that are not yet in a segment.
-	heldMost = 100 * batchSize
+	// heldMost bounds the records that are not yet in a segment, heldBytes the bytes
+	// of their texts.
+	heldMost  = 100 * batchSize
+	heldBytes = 64 << 20
 )
 
 // batch collects records until it is a segment. What is in it never changes, so
@@ -72,6 +78,7 @@ type batch struct {
 	messages []routing.Message
 	legs     []routing.Legs
 	size     int
+	bytes    int
 }
 
 // newBatch has room for twice what the one before had: a quiet hub needs little.
@@ -96,10 +103,11 @@ func New(cfg Config) *Recorder {
 // Record implements routing.Journal. The strings of a message are copies that
 // the gateway made for this request, so that they need no other.
 func (r *Recorder) Record(m *routing.Message) {
+	bytes := len(m.CorrelationID) + len(m.RequestID) + len(m.Path) + len(m.Detail) + len(m.Module)
 	r.mu.Lock()
-	if r.room(1) {
+	if r.room(1, bytes) {
 		r.open.messages = append(r.open.messages, *m)
-		r.grow(1)
+		r.grow(1, bytes)
 	}
 	r.mu.Unlock()
 }
@@ -108,19 +116,22 @@ func (r *Recorder) Record(m *routing.Message) {
 func (r *Recorder) RecordLegs(l *routing.Legs) {
 	kept := *l
 	kept.Failed = append([]routing.FailedLeg(nil), l.Failed...)
-	size := 1 + len(kept.Failed)
+	size, bytes := 1+len(kept.Failed), len(l.CorrelationID)+len(l.Module)
+	for i := range kept.Failed {
+		bytes += len(kept.Failed[i].Detail)
+	}
 	r.mu.Lock()
-	if r.room(size) {
+	if r.room(size, bytes) {
 		r.open.legs = append(r.open.legs, kept)
-		r.grow(size)
+		r.grow(size, bytes)
 	}
 	r.mu.Unlock()
 }
 
 // room tells whether the buffer takes so many records; it counts them as
 // dropped when it does not.
-func (r *Recorder) room(size int) bool {
-	if r.held+size > heldMost {
+func (r *Recorder) room(size, bytes int) bool {
+	if r.held+size > heldMost || r.bytes+bytes > heldBytes {
 		r.dropped += int64(size)
 		return false
 	}
@@ -128,9 +139,9 @@ func (r *Recorder) room(size int) bool {
 }
 
 // grow notes what was added to the open batch, and seals it when it is full.
-func (r *Recorder) grow(size int) {
-	r.held += size
-	r.open.size += size
+func (r *Recorder) grow(size, bytes int) {
+	r.held, r.bytes = r.held+size, r.bytes+bytes
+	r.open.size, r.open.bytes = r.open.size+size, r.open.bytes+bytes
 	if r.open.size >= batchSize {
 		r.seal()
 		notify(r.full)
@@ -138,6 +149,7 @@ func (r *Recorder) grow(size int) {
 }
 
 func (r *Recorder) seal() {
+	r.seals++
 	r.sealed = append(r.sealed, r.open)
 	r.open = newBatch(len(r.open.messages))
 }

@@ -134,7 +134,7 @@ func (s *scribe) replace(b *batch, segment Segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sealed = s.sealed[1:]
-	s.held -= b.size
+	s.held, s.bytes = s.held-b.size, s.bytes-b.bytes
 	s.waiting = append(s.waiting, segment)
 	s.bound()
 	notify(s.written)

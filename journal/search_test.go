@@ -145,6 +145,9 @@ func TestSearch_Filters(t *testing.T) {
 		func(m *routing.Message) { m.HTTPStatus, m.OCPIStatus = 404, 2004 },
 		func(m *routing.Message) { m.CorrelationID = `a "quoted" é` + "\n" },
 		func(m *routing.Message) { m.From = ocpi.PartyKey{} },
+		func(m *routing.Message) { m.Module, m.Path = ocpi.ModuleTokens, "/DE/MSP/~aaaaaaaaaa" },
+		func(m *routing.Message) { m.Module, m.Path = ocpi.ModuleTokens, "/~aaaaaaaaaa/authorize" },
+		func(m *routing.Message) { m.Module, m.Path = ocpi.ModuleTokens, "/DE/MSP/~bbbbbbbbbb" },
 	} {
 		m := passed(t, fmt.Sprint("m", i), "NLCPA", "DEMSP")
 		m.Time = start.Add(time.Duration(-i) * time.Second)
@@ -161,7 +164,7 @@ func TestSearch_Filters(t *testing.T) {
 		query Query
 		want  string
 	}{
-		"everything":         {Query{}, `m0 m1 m2 m3 m4 a "quoted" é` + "\n m6"},
+		"everything":         {Query{}, `m0 m1 m2 m3 m4 a "quoted" é` + "\n m6 m7 m8 m9"},
 		"from a party":       {Query{Filter: Filter{From: msp}}, "m1"},
 		"to a party":         {Query{Filter: Filter{To: cpa}}, "m1"},
 		"between two":        {Query{Filter: Filter{From: cpa, To: msp, Module: ocpi.ModuleCDRs}}, "m2"},
@@ -178,7 +181,11 @@ func TestSearch_Filters(t *testing.T) {
 		"until far ahead":    {Query{Until: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), Limit: 2}, "m0 m1"},
 		"since far ahead":    {Query{Since: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}, ""},
 		"until long ago":     {Query{Until: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC)}, ""},
-		"until":              {Query{Until: start.Add(-5 * time.Second)}, "m6"},
+		"until":              {Query{Until: start.Add(-5 * time.Second)}, "m6 m7 m8 m9"},
+		"a token":            {Query{Filter: Filter{Tokens: []string{"~aaaaaaaaaa"}}}, "m7 m8"},
+		"one of two tokens":  {Query{Filter: Filter{Tokens: []string{"~cccccccccc", "~bbbbbbbbbb"}}}, "m9"},
+		"an unknown token":   {Query{Filter: Filter{Tokens: []string{"~cccccccccc"}}}, ""},
+		"a token, and more":  {Query{Filter: Filter{Tokens: []string{"~aaaaaaaaaa"}, From: msp}}, ""},
 	} {
 		for where, r := range map[string]*Recorder{"the store": stored, "memory": held} {
 			if got := find(t, r, c.query).ids(); got != c.want {

@@ -30,6 +30,10 @@ type Store interface {
 	// Bodies returns the bodies of segments by ID. Those that were forgotten
 	// meanwhile are left out.
 	Bodies(ctx context.Context, ids []string) (map[string][]byte, error)
+	// RewriteSegment changes the body and the number of records of a segment with
+	// the ID, if it is there still; nothing else of it. One without records is
+	// deleted.
+	RewriteSegment(ctx context.Context, s Segment) error
 	// ForgetSegments deletes segments whose Last lies before the time.
 	ForgetSegments(ctx context.Context, before time.Time) (int64, error)
 }

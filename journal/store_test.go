@@ -85,6 +85,21 @@ func (s *memoryStore) ForgetSegments(_ context.Context, before time.Time) (int64
 	return int64(had - len(s.segments)), nil
 }
 
+func (s *memoryStore) RewriteSegment(_ context.Context, segment Segment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing != nil {
+		return s.failing
+	}
+	s.segments = slices.DeleteFunc(s.segments, func(g Segment) bool { return g.ID == segment.ID && segment.Records == 0 })
+	for i := range s.segments {
+		if g := &s.segments[i]; g.ID == segment.ID {
+			g.Body, g.Records = segment.Body, segment.Records
+		}
+	}
+	return nil
+}
+
 func (s *memoryStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,6 +321,31 @@ func TestRecorder_IsBounded(t *testing.T) {
 	}
 	if r.held != 0 {
 		t.Errorf("%d records held after they were written", r.held)
+	}
+}
+
+// Senders choose the texts of a record: few large ones fill the buffer as well.
+func TestRecorder_IsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	r := New(Config{})
+	m := passed(t, "a", "NLCPA", "DEMSP")
+	m.Path, m.CorrelationID, m.RequestID, m.Detail, m.Module = strings.Repeat("x", heldBytes/4), "", "", "", ""
+	for range 4 {
+		r.Record(&m)
+	}
+	if r.Record(&m); r.held != 4 || r.dropped != 1 {
+		t.Errorf("%d records held, %d dropped, want 4 and 1", r.held, r.dropped)
+	}
+	r.RecordLegs(&routing.Legs{Failed: []routing.FailedLeg{{Detail: "x"}}})
+	if r.held != 4 || r.dropped != 3 {
+		t.Errorf("with legs %d records held, %d dropped, want 4 and 3", r.held, r.dropped)
+	}
+	s := scribe{Recorder: r}
+	now := time.Now()
+	s.turn(now)
+	s.turn(now.Add(time.Second))
+	if s.turn(now.Add(time.Minute)); r.bytes != 0 {
+		t.Errorf("%d bytes held after they were written", r.bytes)
 	}
 }
 

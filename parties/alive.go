@@ -242,11 +242,18 @@ func (r *rounds) look(now time.Time) {
 func (r *rounds) due(e *Entry, now time.Time) (due time.Time, ok bool) {
 	w := r.of(e.Platform.ID)
 	due = r.pulse(e, w).due(r.begin, r.cfg.Interval)
-	if w.waiting || !e.watched() || due.After(now) {
+	if w.waiting || !e.watched() || due.After(now) || !r.mine(e, w) {
 		return due, false
 	}
 	w.waiting = true
 	return due, true
+}
+
+// mine tells whether this replica is to ask: it could not reach the platform, or
+// has found it OFFLINE, or is the one that asks.
+func (r *rounds) mine(e *Entry, w *watch) bool {
+	lost := e.Platform.Status == ocpi.Offline && w.failures > 0
+	return w.suspected || lost || r.cfg.Mine == nil || r.cfg.Mine(e.Platform.ID)
 }
 
 // suspect queues a platform before all others, or lets look find it when it was

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -442,6 +443,38 @@ func TestO3_FewChecksRunAtOnce(t *testing.T) {
 		}
 		for _, p := range list {
 			m.wantStatus("in turn", p.ID, ocpi.Offline)
+		}
+	})
+}
+
+func TestO3_OneReplicaAsksForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mine atomic.Bool
+		m, w := watchingWith(t, func(c *MonitorConfig) {
+			c.Mine = func(id PlatformID) bool { return id == "mine" || mine.Load() }
+		}, now(member(t, "mine", "NLCPA CPO")), now(member(t, "theirs", "DEMSP EMSP")))
+		passes(6 * time.Minute)
+		if got := w.checks(); got != "mine 1" {
+			t.Errorf("checked %s", got)
+		}
+		m.monitor.Suspect("theirs") // it could not be reached from here
+		passes(time.Second)
+		if got := w.checks(); got != "theirs 1" {
+			t.Errorf("checked %s: who suspects, asks", got)
+		}
+		w.kill("theirs")
+		m.monitor.Suspect("theirs")
+		passes(10 * time.Second)
+		m.wantStatus("after no answer", "theirs", ocpi.Offline)
+		w.checks()
+		w.raise("theirs")
+		passes(time.Minute)
+		m.wantStatus("asked soon by who found it,", "theirs", ocpi.Connected)
+		w.checks()
+		mine.Store(true) // the other replica is gone
+		passes(7 * time.Minute)
+		if got := w.checks(); got != "mine 1, theirs 1" {
+			t.Errorf("checked %s", got)
 		}
 	})
 }

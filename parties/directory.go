@@ -213,6 +213,17 @@ func (e *Entry) Hosts(t *peer.Target) bool {
 	return false
 }
 
+// Names tells whether the platform registered an endpoint on a host of the target's
+// name, whatever the port.
+func (e *Entry) Names(t *peer.Target) bool {
+	for _, own := range e.targets {
+		if own.SameName(t) {
+			return true
+		}
+	}
+	return false
+}
+
 // Seen notes that the platform called now.
 func (e *Entry) Seen(now time.Time) { e.seen.Store(now.UnixNano()) }
 

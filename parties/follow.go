@@ -37,7 +37,7 @@ type FollowerConfig struct {
 func NewFollower(cfg FollowerConfig) *Follower {
 	return &Follower{
 		cfg: cfg, flushed: make(map[PlatformID]time.Time),
-		catchUps: rate.NewLimiter(catchUpsPerSecond, catchUpsPerSecond),
+		catchUps: rate.NewLimiter(catchUpsPerSecond, catchUpsAtOnce),
 	}
 }
 
@@ -50,8 +50,10 @@ const (
 	storeWait  = 5 * time.Second
 	reloadWait = 30 * time.Second
 
-	// catchUpsPerSecond are the comparisons that unknown tokens may cause.
-	catchUpsPerSecond = 20
+	// catchUpsPerSecond are the comparisons that unknown tokens may cause, after
+	// some at once: whoever comes too late waits for the next of Run's.
+	catchUpsPerSecond = 5
+	catchUpsAtOnce    = 20
 	catchUpWait       = time.Second
 )
 

@@ -15,8 +15,9 @@ import (
 //
 // A platform that was silent for an interval is asked for its versions. Who does
 // not answer is OFFLINE, and is asked again, soon at first and then every
-// interval; any call of its own makes it CONNECTED. Each replica asks by itself; a platform that called
-// another one is not asked.
+// interval; any call of its own makes it CONNECTED. Of several replicas the one
+// asks whose the platform is, and whoever could not reach it; a platform that
+// called another one is not asked.
 type Monitor struct {
 	cfg MonitorConfig
 	// heard and suspects wait for Run.
@@ -30,7 +31,7 @@ type Monitor struct {
 	ask func(context.Context, *Platform) error
 }
 
-// MonitorConfig wires a Monitor. Every field but Interval and Alone is needed.
+// MonitorConfig wires a Monitor. Every field but Interval, Alone and Mine is needed.
 type MonitorConfig struct {
 	Directory *Directory
 	Registrar *Registrar
@@ -47,6 +48,9 @@ type MonitorConfig struct {
 	// Alone tells that there is no other replica: while this one is away,
 	// however briefly, nobody takes pushes.
 	Alone bool
+	// Mine tells whether this replica is the one that asks a silent platform. Nil:
+	// it is, for all.
+	Mine func(PlatformID) bool
 }
 
 // defaultInterval is what the specification advises to start with (2.2.1

@@ -21,6 +21,8 @@ type Enrolment struct {
 	Approved     []ocpi.PartyRole
 	VersionLimit ocpi.Version
 	Quirks       Quirks
+	// ClientCertificate is needed from the first call on.
+	ClientCertificate CertificateKey
 }
 
 // Enrol creates a platform and its token A, which is shown this once. Its
@@ -30,7 +32,8 @@ func (r *Registrar) Enrol(ctx context.Context, e Enrolment) (Platform, ocpi.Cred
 	token, record := mint(TokenRegistration, noExpiry)
 	p := Platform{
 		ID: NewPlatformID(), Name: e.Name, Approved: e.Approved, VersionLimit: e.VersionLimit, Quirks: e.Quirks,
-		Status: ocpi.Planned, StatusSince: now, CreatedAt: now, UpdatedAt: now, Inbound: []InboundToken{record},
+		ClientCertificate: e.ClientCertificate,
+		Status:            ocpi.Planned, StatusSince: now, CreatedAt: now, UpdatedAt: now, Inbound: []InboundToken{record},
 	}
 	revision, err := r.cfg.Store.Create(ctx, p)
 	if err != nil {
@@ -48,6 +51,8 @@ type Amendment struct {
 	// VersionLimit empty lifts the limit.
 	VersionLimit *ocpi.Version
 	Quirks       *Quirks
+	// ClientCertificate empty lets the platform do without one.
+	ClientCertificate *CertificateKey
 }
 
 // Amend changes a platform. Approving fewer parties than are registered takes
@@ -62,6 +67,9 @@ func (r *Registrar) Amend(ctx context.Context, id PlatformID, a Amendment) (Plat
 		}
 		if a.VersionLimit != nil {
 			p.VersionLimit = *a.VersionLimit
+		}
+		if a.ClientCertificate != nil {
+			p.ClientCertificate = *a.ClientCertificate
 		}
 		if a.Quirks != nil {
 			learned := p.Quirks.TokenForm

@@ -52,7 +52,10 @@ type Platform struct {
 
 	Inbound  []InboundToken
 	Outbound ocpi.CredentialsToken
-	Quirks   Quirks
+	// ClientCertificate is the key of the client certificate without which the
+	// platform's tokens are worth nothing; zero binds none.
+	ClientCertificate CertificateKey
+	Quirks            Quirks
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -194,6 +194,9 @@ func (x *Index) Run(ctx context.Context) {
 	}
 	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
+	hear := time.NewTicker(erasuresEvery)
+	defer hear.Stop()
+	heard := erased{heard: time.Now()}
 	var failing bool
 	var due <-chan time.Time // nil while nothing waits
 	for {
@@ -205,6 +208,9 @@ func (x *Index) Run(ctx context.Context) {
 			return
 		case now := <-forget.C:
 			x.forget(ctx, now)
+			continue
+		case now := <-hear.C:
+			x.hearErasures(ctx, &heard, now)
 			continue
 		case <-x.backlog.some:
 			if due == nil {

@@ -65,6 +65,12 @@ const (
 
 // keep takes a push of an object that the hub keeps into the record. The log has
 // it before anybody can push the object again, so that its order is the record's.
+//
+// A push that changes nothing can be suppressed: whoever made the object what it is
+// has a row in the outbox, written with the object, until every receiver had it.
+// That holds though its sender never heard of it, and so sends the same again: if
+// the answer was lost behind the commit, the Outbox finds the row (Doubt), or who
+// adopts it does.
 func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) (string, error) {
 	w, refusal := catalog.ReadPath(b.Module, b.Path)
 	if refusal != nil {
@@ -78,12 +84,15 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
-			b.Revision = applied.Revision
-			r.cfg.Broadcasts.Append(b, nil)
+			b.Revision = r.revisionOf(applied)
+			r.cfg.Outbox.Append(b)
 		}
 	}
 	applied, err := r.cfg.Catalog.Apply(ctx, w)
 	if err != nil {
+		if refusal, ok := ocpi.AsError(err); !ok || refusal.Status == ocpi.HubError {
+			r.cfg.Outbox.Doubt()
+		}
 		return "", err
 	}
 	if !applied.Changed {
@@ -97,13 +106,24 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	return saidSent, nil
 }
 
+// revisionOf is the revision under which the record has what was pushed. A push
+// that wrote nothing stands for the one that did: as long as it is under way, that
+// one is open, if it is not done.
+func (r *Router) revisionOf(applied catalog.Applied) int64 {
+	if !applied.Changed {
+		if _, revision, there := r.cfg.Catalog.Stored(applied.Key); there {
+			return revision
+		}
+	}
+	return applied.Revision
+}
+
 // passOn validates and sends a Token, of which the hub keeps no copy.
-func (r *Router) passOn(_ context.Context, b *Broadcast) (string, error) {
+func (r *Router) passOn(ctx context.Context, b *Broadcast) (string, error) {
 	if refusal := b.readToken(); refusal != nil {
 		return "", refusal
 	}
-	r.cfg.Broadcasts.Append(b, nil)
-	return saidSent, nil
+	return saidSent, r.cfg.Outbox.Accept(ctx, b)
 }
 
 // objectName is Broadcast.Object. Ids are CiStrings (F3).
@@ -123,6 +143,13 @@ func operator(caller *parties.Entry, owner ocpi.PartyKey) []byte {
 	return nil
 }
 
+// errTokenOwner quotes nothing of the URL: the answer is logged, and a uid may
+// stand where the party should.
+func errTokenOwner() *ocpi.Error {
+	return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens must be {country_code}/{party_id}/{token_uid}, "+
+		"with a country code of two letters and a party id of one to three letters or digits")
+}
+
 // maxTokenUID is the length of Token.uid (2.2.1 mod_tokens, Token object).
 const maxTokenUID = 36
 
@@ -136,7 +163,7 @@ func (b *Broadcast) readToken() *ocpi.Error {
 	}
 	owner, err := ocpi.ParsePartyKey(unescaped(segments[0]), unescaped(segments[1]))
 	if err != nil {
-		return ocpi.Errorf(ocpi.InvalidParameters, "URL of module tokens: %v", err)
+		return errTokenOwner()
 	}
 	uid := unescaped(segments[2])
 	if len(uid) > maxTokenUID {
@@ -197,6 +224,9 @@ func readFields(body []byte) (map[string]string, *ocpi.Error) {
 			return nil, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s: stands twice in the Token", name)
 		}
 		start, end := w.Value()
+		if !w.Good() {
+			break // what was read of the value may be half a string
+		}
 		switch value := body[start:end]; {
 		case len(value) > 0 && value[0] == '"':
 			fields[name] = string(ocpi.Unquote(value))

@@ -17,18 +17,21 @@ type straight struct {
 	last   *Broadcast
 }
 
-func (l *straight) Append(b *Broadcast, _ func()) {
+func (l *straight) Append(b *Broadcast, ended func()) {
 	l.last = b
 	if l.fanout != nil {
-		l.fanout.Deliver(Handed{Broadcast: b, Done: func() {}})
+		l.fanout.Deliver(Handed{Broadcast: b, Done: ended})
 	}
 }
 
 func (*straight) Run(context.Context, func(Handed)) {}
 
-func tokenRouter(log BroadcastLog) *Router {
+func tokenRouter(log BroadcastLog) *Router { return savingRouter(log, newOutboxRecord()) }
+
+func savingRouter(log BroadcastLog, record *outboxRecord) *Router {
 	return NewRouter(RouterConfig{
-		Hub: parties.Identity{Party: ocpi.PartyKey{'E', 'U', 'B', 'U', 'S'}}, Broadcasts: log, Logger: slog.New(slog.DiscardHandler),
+		Hub:    parties.Identity{Party: ocpi.PartyKey{'E', 'U', 'B', 'U', 'S'}},
+		Outbox: newOutbox(log, record), Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -86,6 +89,23 @@ func TestS5_AnsweredAtOnce(t *testing.T) {
 	receive(t, hanging.got)
 	if reply.Status != ocpi.Success || s.fanout.Queued() != 1 {
 		t.Errorf("answered %d with %d legs under way", reply.Status, s.fanout.Queued())
+	}
+}
+
+func TestS5_TheRecordMustHaveItFirst(t *testing.T) {
+	t.Parallel()
+	log, record := &straight{}, newOutboxRecord()
+	record.fails["save"] = 2
+	req := tokenPush(t, "PUT /NL/TNM/T1", `{"uid":"T1"}`)
+	m := message(req, PlanBroadcast, time.Now())
+	reply := savingRouter(log, record).broadcast(t.Context(), emsp, req, &m)
+	if reply.Status != ocpi.HubError || m.Outcome != OutcomeRefused || strings.Contains(string(reply.Body), "secret") {
+		t.Errorf("answered %s, outcome %s", reply.Body, m.Outcome)
+	}
+	m = message(req, PlanBroadcast, time.Now())
+	savingRouter(log, record).broadcast(ended(t), emsp, req, &m)
+	if m.Outcome != OutcomeCancelled || log.last != nil {
+		t.Errorf("outcome %s of a requester that left; sent %v", m.Outcome, log.last)
 	}
 }
 

@@ -92,13 +92,14 @@ type OutboxStore interface {
 	// and gives each its Parcel, rising.
 	Save(ctx context.Context, replica ReplicaID, broadcasts []*Broadcast) error
 	// Ended notes that the broadcasts of revisions and parcels have ended. Their
-	// bodies are forgotten at once.
+	// bodies are forgotten at once. A revision that is another replica's stays.
 	Ended(ctx context.Context, revisions, parcels []int64) error
 	// Replicas are those that have something open.
 	Replicas(ctx context.Context) ([]ReplicaID, error)
 	// Adopt makes what a replica has open another's, and tells what that is, in
 	// order. Of two that adopt the same at once, one gets it. A parcel that cannot
-	// be opened, or that a later PUT of its object has made pointless, is ended.
+	// be opened, or that a later PUT of its object has made pointless, is ended. With
+	// from and to the same, it tells what that replica has open.
 	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
 	// Outdated tells that a later PUT of the parcel's object was accepted.
 	Outdated(ctx context.Context, b *Broadcast) (bool, error)

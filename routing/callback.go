@@ -170,7 +170,7 @@ func (r *Router) planReturn(c Callback, req *ocpi.Request) (Plan, *ocpi.Error) {
 	if refusal := p.checkReceiver(req, c.Requester); refusal != nil {
 		return Plan{}, refusal
 	}
-	p.Anonymous = !p.Receiver.Hosts(&target)
+	p.Anonymous, p.Stranger = !p.Receiver.Hosts(&target), !p.Receiver.Names(&target)
 	return p, nil
 }
 

@@ -1,15 +1,13 @@
 package routing
 
 import (
-	"encoding/json"
 	"strings"
 
 	"busbar/catalog"
-	"busbar/ocpi"
 )
 
-// mostOwed bounds the objects that all lanes together owe: half a gigabyte.
-const mostOwed = 1_000_000
+// mostOwed bounds the objects that all lanes together owe: a hundred megabytes.
+const mostOwed = 200_000
 
 // debts are the objects that a full lane owes to its parties, the oldest first.
 // Of what the catalog keeps, the last state is enough: it is sent once there is
@@ -22,19 +20,27 @@ type debts struct {
 type debt struct {
 	key objectKey
 	// of is the last broadcast that found no room, without its body. Its Revision
-	// is the first one's, which stays open until the state is sent.
-	of   *Broadcast
-	next *debt
+	// is the newest that was absorbed: no older state is sent.
+	of *Broadcast
+	// receipt is held until the state is sent: that of the newest delivery which
+	// was absorbed. After a take-over that comes again, and stands for the earlier
+	// ones.
+	receipt *receipt
+	next    *debt
 }
 
 // absorb tells whether the object is owed: then the leg need not be sent.
-func (d *debts) absorb(key objectKey, g *leg) bool {
-	owed := d.of[key]
+func (l *lane) absorb(key objectKey, g *leg) bool {
+	owed := l.debts.of[key]
 	if owed == nil {
 		return false
 	}
 	owed.of.CorrelationID, owed.of.Accepted = strings.Clone(g.of.CorrelationID), g.of.Accepted
 	owed.of.From, owed.of.Platform = g.of.From, g.of.Platform
+	owed.of.Revision = max(owed.of.Revision, g.of.Revision)
+	g.of.receipt.hold()
+	l.freed = append(l.freed, owed.receipt)
+	owed.receipt = g.of.receipt
 	return true
 }
 
@@ -50,12 +56,8 @@ func (l *lane) owe(key objectKey, g *leg) bool {
 		return false
 	}
 	f.waiting.Add(1)
-	b := *g.of.Broadcast
-	f.cfg.Marks.begin(b.Revision)
-	// Clones: the sender's strings may be parts of larger ones.
-	b.Present, b.Path, b.CorrelationID = true, strings.Clone(topPath(b.Path)), strings.Clone(b.CorrelationID)
-	b.Query, b.Body = "", nil
-	owed := &debt{key: key, of: &b}
+	g.of.receipt.hold()
+	owed := &debt{key: key, of: g.of.with("", nil), receipt: g.of.receipt}
 	if l.debts.first == nil {
 		l.debts = debts{of: make(map[objectKey]*debt), first: owed}
 	} else {
@@ -65,38 +67,68 @@ func (l *lane) owe(key objectKey, g *leg) bool {
 	return true
 }
 
-// relieved tells that half of the lane is free.
-func (l *lane) relieved() bool { return l.queued < maxQueued/2 && l.bytes < maxQueuedBytes/2 }
+// relieved tells that half of the lane is free. While all lanes together hold too
+// much, an empty lane is.
+func (l *lane) relieved() bool {
+	return l.queued < maxQueued/2 && l.bytes < maxQueuedBytes/2 && (l.queued == 0 || l.fanout.held.Load() <= maxHeldBytes)
+}
 
 // settle queues the present state of what the lane owes, as long as half of the
 // lane is free. It runs whenever a leg has landed: a lane that owes has some in
-// flight.
+// flight, or waits for the catalog to have what it owes.
 func (l *lane) settle() {
+	f := l.fanout
 	for l.debts.first != nil && l.relieved() {
-		owed := l.debts.take()
-		f := l.fanout
-		f.owed.Add(-1)
-		b := f.present(owed.of)
-		if b.Method == "" {
-			f.cfg.Marks.end(b.Revision)
-			f.landed()
+		owed := l.debts.first
+		if owed.receipt.lost() {
+			l.write(owed, true)
 			continue
 		}
-		d := &delivery{Broadcast: b, fanout: f, done: func() {}, total: 1, counters: f.metrics.of(b.Module)}
+		now, revision, _ := f.present(owed.of)
+		if max(revision, f.reached.Load()) < owed.of.Revision {
+			f.pursue(l, owed.of.Revision)
+			return
+		}
+		if now.Method == "" {
+			l.write(owed, false)
+			continue
+		}
+		l.debts.take()
+		f.owed.Add(-1)
+		d := &delivery{Broadcast: now, fanout: f, receipt: owed.receipt, total: 1, counters: f.metrics.of(now.Module)}
 		d.left.Store(1)
+		d.hold()
 		g := &leg{of: d, to: owed.key.to}
 		l.approach(g)
 		l.put(l.objects[owed.key], owed.key, g)
 	}
 }
 
-// forgive drops what the lane owes.
-func (l *lane) forgive() {
+// resume settles what waited for the catalog.
+func (l *lane) resume() {
+	l.mu.Lock()
+	l.settle()
+	l.staff()
+	l.unlock()
+}
+
+// write writes the oldest debt off.
+func (l *lane) write(owed *debt, elsewhere bool) {
+	l.debts.take()
+	if elsewhere {
+		owed.receipt.dropped.Store(true)
+	}
+	l.freed = append(l.freed, owed.receipt)
+	l.fanout.owed.Add(-1)
+	l.fanout.landed()
+}
+
+// forgive drops what the lane owes; with elsewhere, what other replicas send
+// stays open for them.
+func (l *lane) forgive(elsewhere bool) {
 	for l.debts.first != nil {
-		owed := l.debts.take()
-		l.fanout.owed.Add(-1)
-		l.fanout.cfg.Marks.end(owed.of.Revision)
-		l.fanout.landed()
+		owed := l.debts.first
+		l.write(owed, elsewhere && owed.receipt.shared())
 	}
 }
 
@@ -109,54 +141,12 @@ func (d *debts) take() *debt {
 	return owed
 }
 
-// present makes a broadcast of what its object is now. Whatever was delivered
-// before is in it, since the catalog has a push before the log has; what is
-// delivered later comes behind it. It has no Method when there is nothing to
-// send.
-func (f *Fanout) present(b *Broadcast) *Broadcast {
-	now := *b
-	now.Method, now.Body, now.Present = "", nil, false
-	document, there := []byte(nil), false
-	if f.cfg.Present != nil {
-		document, there = f.cfg.Present(b.key())
+// unlock ends what was done under the lane's lock: logs hear of ends without it.
+func (l *lane) unlock() {
+	freed := l.freed
+	l.freed = nil
+	l.mu.Unlock()
+	for _, r := range freed {
+		r.release()
 	}
-	switch {
-	case there:
-		now.Method, now.Body = "PUT", document
-	case b.Module == ocpi.ModuleTariffs: // a Location is never deleted
-		now.Method = "DELETE"
-	}
-	return &now
-}
-
-// key is the object in the catalog.
-func (b *Broadcast) key() catalog.Key {
-	id := strings.TrimPrefix(b.Object, objectName(b.Module, b.Owner, ""))
-	return catalog.Key{Module: b.Module, Owner: b.Owner, ID: id}
-}
-
-// topPath is the path of the object that a path is of or inside of:
-// /{country_code}/{party_id}/{id}.
-func topPath(path string) string {
-	slashes := 0
-	for i := 1; i < len(path); i++ {
-		if path[i] == '/' {
-			if slashes++; slashes == 3 {
-				return path[:i]
-			}
-		}
-	}
-	return path
-}
-
-// spelledID is the object's id as its owner spells it, if the row has it: a
-// deleted one has not.
-func spelledID(row catalog.Row) string {
-	var object struct {
-		ID string `json:"id"`
-	}
-	if json.Unmarshal(row.Document, &object) == nil && strings.EqualFold(object.ID, row.Key.ID) {
-		return object.ID
-	}
-	return row.Key.ID
 }

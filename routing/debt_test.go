@@ -1,10 +1,16 @@
 package routing
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -12,31 +18,48 @@ import (
 	"busbar/ocpi"
 )
 
-// shelf is a catalog of documents by id.
+// shelf is a catalog of documents by id. It has what was set, up to a revision, and
+// catches up when it is let.
 type shelf struct {
 	mu        sync.Mutex
 	documents map[string]string
+	revisions map[string]int64
+	// caughtUp is called by CatchUp; nil succeeds.
+	caughtUp func(ctx context.Context, revision int64) error
 }
 
-func (s *shelf) set(id, document string) {
+func newShelf() *shelf {
+	return &shelf{documents: map[string]string{}, revisions: map[string]int64{}}
+}
+
+func (s *shelf) set(id, document string, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.documents[id] = document
+	s.documents[id], s.revisions[id] = document, revision
 }
 
-func (s *shelf) document(k catalog.Key) ([]byte, bool) {
+func (s *shelf) Stored(k catalog.Key) ([]byte, int64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	document, ok := s.documents[k.ID]
-	return []byte(document), ok
+	return []byte(document), s.revisions[k.ID], ok
 }
 
-// owing is a lane that is full of another object's legs, in front of a catalog.
+func (s *shelf) CatchUp(ctx context.Context, revision int64) error {
+	if s.caughtUp == nil {
+		return nil
+	}
+	return s.caughtUp(ctx, revision)
+}
+
+// owing is a lane that is full of another object's legs, in front of a catalog
+// that has everything up to revision 7.
 func owing(t *testing.T) (*lane, *shelf) {
-	s := &shelf{documents: map[string]string{}}
-	f := NewFanout(FanoutConfig{Marks: &Marks{}, Present: s.document})
+	s := newShelf()
+	f := NewFanout(FanoutConfig{Present: s, Logger: slog.New(slog.DiscardHandler)})
+	f.reached.Store(7)
 	l := newLane(f, "p", false)
-	filler := kept(t, "fill", "POST", 0)
+	filler := kept(t, "fill", "POST", 0, nil)
 	filler.of.Body = make([]byte, maxQueuedBytes)
 	if l.queue(filler) != nil {
 		t.Fatal("an empty lane has no room")
@@ -44,14 +67,38 @@ func owing(t *testing.T) (*lane, *shelf) {
 	return l, s
 }
 
-// kept is a leg of a push of a Tariff of NL/CPA; ended by its own name.
-func kept(t *testing.T, id, method string, revision int64) *leg {
+// kept is a leg of a push of a Tariff of NL/CPA. Its legs have ended but for the
+// lane: so the log is told when the lane owes it no more.
+func kept(t *testing.T, id, method string, revision int64, log *told) *leg {
 	owner := party(t, "NLCPA")
 	b := &Broadcast{
 		Object: objectName(ocpi.ModuleTariffs, owner, id), Owner: owner, From: owner, Module: ocpi.ModuleTariffs,
 		CorrelationID: fmt.Sprint("c-", revision), Method: method, Path: "/nl/CPA/" + id, Body: []byte(`{}`), Revision: revision,
 	}
-	return &leg{of: &delivery{Broadcast: b, counters: newLegMetrics(nil, nil).of(b.Module)}, to: party(t, "DEAAA")}
+	r := &receipt{}
+	if log != nil {
+		r.done, r.held = func() { log.done = append(log.done, revision) }, log.held
+	}
+	return &leg{of: &delivery{Broadcast: b, receipt: r, counters: newLegMetrics(nil, nil).of(b.Module)}, to: party(t, "DEAAA")}
+}
+
+// told is a log that notes what it is told.
+type told struct {
+	done []int64
+	held func() bool
+}
+
+func (g *told) want(t *testing.T, when string, done ...int64) {
+	t.Helper()
+	if !slices.Equal(g.done, done) {
+		t.Errorf("%s the log was told of %v, want %v", when, g.done, done)
+	}
+}
+
+// unlocks ends what was done under the lane's lock.
+func (l *lane) unlocks() {
+	l.mu.Lock()
+	l.unlock()
 }
 
 func wantOutcome(t *testing.T, ended *leg, want Outcome) {
@@ -61,16 +108,28 @@ func wantOutcome(t *testing.T, ended *leg, want Outcome) {
 	}
 }
 
+// staffed puts all workers to work, so that the test is one of them.
+func (l *lane) staffed() *worker {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range laneWidth {
+		l.crew = append(l.crew, &worker{lane: l, place: i})
+	}
+	return l.crew[0]
+}
+
 func TestP4_AFullLaneOwesTheLastStateOfAnObject(t *testing.T) {
 	t.Parallel()
 	l, s := owing(t)
-	s.set("t1", `{"id":"T1","v":1}`)
-	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 5)), OutcomeSuperseded)
-	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 6)), OutcomeSuperseded)
-	wantOutcome(t, l.queue(kept(t, "GONE", "DELETE", 7)), OutcomeSuperseded)
-	l.fanout.cfg.Marks.Settled(7)
-	if l.fanout.Queued() != 2 || l.length() != 3 || l.retire() || l.fanout.cfg.Marks.mark() != 4 {
-		t.Errorf("%d are owed, %d in the lane, the mark is %d", l.fanout.Queued(), l.length(), l.fanout.cfg.Marks.mark())
+	log := &told{}
+	s.set("t1", `{"id":"T1","v":1}`, 5)
+	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 5, log)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 6, log)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "GONE", "DELETE", 7, log)), OutcomeSuperseded)
+	l.unlocks()
+	log.want(t, "while two objects are owed", 5) // 6 stands for it
+	if l.fanout.Queued() != 2 || l.length() != 3 || l.retire() {
+		t.Errorf("%d are owed, %d in the lane", l.fanout.Queued(), l.length())
 	}
 	if l.settle(); l.queued != 1 {
 		t.Error("the lane is full, and more is queued")
@@ -79,30 +138,134 @@ func TestP4_AFullLaneOwesTheLastStateOfAnObject(t *testing.T) {
 	if !l.overflowing {
 		t.Error("the episode ends while something is owed")
 	}
-	s.set("t1", `{"id":"T1","v":2}`)
-	for i := range laneWidth { // all are at work: this test is one of them
-		l.crew = append(l.crew, &worker{lane: l, place: i})
-	}
+	s.set("t1", `{"id":"T1","v":2}`, 6)
+	w := l.staffed()
 	var got []string
-	for g := l.turn(l.crew[0], flying); g != nil; g = l.turn(l.crew[0], g) {
+	for g := l.turn(w, flying); g != nil; g = l.turn(w, g) {
 		got = append(got, fmt.Sprintf("%s %s %s %s to %s", g.of.Method, g.of.Path, g.of.Body, g.of.CorrelationID, g.to))
 		g.of.end(OutcomeOK, nil)
 	}
 	if diff := cmp.Diff([]string{`PUT /nl/CPA/T1 {"id":"T1","v":2} c-6 to DEAAA`, `DELETE /nl/CPA/GONE  c-7 to DEAAA`}, got); diff != "" {
 		t.Error(diff)
 	}
-	if l.fanout.Queued() != 0 || l.fanout.owed.Load() != 0 || l.fanout.cfg.Marks.mark() != 7 || l.overflowing {
-		t.Errorf("%d are left, the mark is %d", l.fanout.Queued(), l.fanout.cfg.Marks.mark())
+	log.want(t, "when all was sent", 5, 6, 7)
+	if l.fanout.Queued() != 0 || l.fanout.owed.Load() != 0 || l.overflowing {
+		t.Errorf("%d are left", l.fanout.Queued())
 	}
-	if l.queue(kept(t, "T1", "PATCH", 8)) != nil {
+	if l.queue(kept(t, "T1", "PATCH", 8, nil)) != nil {
 		t.Error("what was owed once is not queued any more")
+	}
+}
+
+func TestP4_WhatIsOwedWaitsForTheCatalog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, s := owing(t)
+		log := &told{}
+		s.set("t1", `{"v":1}`, 5)
+		var asked []int64
+		s.caughtUp = func(_ context.Context, revision int64) error {
+			if asked = append(asked, revision); len(asked) < 3 {
+				return errors.New("the record is away")
+			}
+			s.set("t1", `{"v":8}`, 8)
+			return nil
+		}
+		l.queue(kept(t, "T1", "PATCH", 8, log)) // another replica's, which the catalog has not seen
+		l.queue(kept(t, "T1", "PATCH", 6, log)) // a late one
+		flying := l.next()
+		l.staffed()
+		w := l.staffed() // more than one goes home: or the pursuit would send it
+		if g := l.turn(w, flying); g != nil {
+			t.Errorf("%s %s is sent", g.of.Method, g.of.Body)
+		}
+		if l.length() == 0 || l.retire() {
+			t.Error("the lane is done")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if g := l.next(); g == nil || string(g.of.Body) != `{"v":8}` {
+			t.Errorf("%+v is sent", g)
+		} else {
+			g.of.end(OutcomeOK, nil)
+		}
+		if !slices.Equal(asked, []int64{8, 8, 8}) {
+			t.Errorf("asked for %v", asked)
+		}
+		log.want(t, "in the end", 8, 6)
+	})
+}
+
+func TestP4_WhatIsOwedAndTakenOverIsNotSentHere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		taken bool
+		end   func(*lane)
+		done  []int64
+	}{
+		"settled while it is held":          {end: sendsAll, done: []int64{5, 6}},
+		"settled when it was taken over":    {taken: true, end: sendsAll},
+		"away while it is held":             {end: func(l *lane) { l.empty(OutcomeOffline) }, done: []int64{5, 6}},
+		"away when it was taken over":       {taken: true, end: func(l *lane) { l.empty(OutcomeOffline) }},
+		"cut off, for others to send again": {end: func(l *lane) { l.empty(OutcomeCancelled) }, done: []int64{5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, s := owing(t)
+			held := true
+			log := &told{held: func() bool { return held }}
+			s.set("t1", `{}`, 6)
+			l.queue(kept(t, "T1", "PUT", 5, log))
+			l.queue(kept(t, "T1", "PUT", 6, log))
+			if held = !test.taken; held {
+				l.unlocks()
+			}
+			test.end(l)
+			l.unlocks()
+			log.want(t, "at the end", test.done...)
+			if l.fanout.Queued() != 0 || l.fanout.owed.Load() != 0 {
+				t.Errorf("%d are left", l.fanout.Queued())
+			}
+		})
+	}
+}
+
+// sendsAll sends what the lane has and owes.
+func sendsAll(l *lane) {
+	w, g := l.staffed(), l.next()
+	l.fanout.waiting.Add(1) // the filler, which was not counted
+	for ; g != nil; g = l.turn(w, g) {
+		g.of.fanout = l.fanout
+		if g.of.receipt.lost() {
+			g.of.handOver()
+		} else {
+			g.of.end(OutcomeOK, nil)
+		}
+	}
+}
+
+// TestWhatIsOwedIsSentWhileOthersHoldTooMuch: one after the other then.
+func TestWhatIsOwedIsSentWhileOthersHoldTooMuch(t *testing.T) {
+	t.Parallel()
+	l, s := owing(t)
+	for _, id := range []string{"t1", "t2"} {
+		s.set(id, `{}`, 5)
+		wantOutcome(t, l.queue(kept(t, id, "PUT", 5, nil)), OutcomeSuperseded)
+	}
+	l.fanout.held.Store(maxHeldBytes + 1)
+	l.next() // the lane is empty now
+	for left := 1; left >= 0; left-- {
+		if l.settle(); l.queued != 1 || len(l.debts.of) != left {
+			t.Errorf("%d wait, %d are owed, want 1 and %d", l.queued, len(l.debts.of), left)
+		}
+		l.next()
 	}
 }
 
 func TestATokenThatFindsNoRoomIsNotSent(t *testing.T) {
 	t.Parallel()
 	l, _ := owing(t)
-	g := kept(t, "T1", "PUT", 0)
+	g := kept(t, "T1", "PUT", 0, nil)
 	g.of.Module = ocpi.ModuleTokens
 	wantOutcome(t, l.queue(g), OutcomeOverflow)
 	if l.fanout.Queued() != 0 {
@@ -114,9 +277,9 @@ func TestWhatLanesOweIsBounded(t *testing.T) {
 	t.Parallel()
 	l, _ := owing(t)
 	l.fanout.owed.Store(mostOwed - 1)
-	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 1)), OutcomeSuperseded)
-	wantOutcome(t, l.queue(kept(t, "T2", "PUT", 1)), OutcomeOverflow)
-	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 2)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 1, nil)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "T2", "PUT", 1, nil)), OutcomeOverflow)
+	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 2, nil)), OutcomeSuperseded)
 	if l.fanout.owed.Load() != mostOwed {
 		t.Errorf("%d are owed", l.fanout.owed.Load())
 	}
@@ -125,11 +288,13 @@ func TestWhatLanesOweIsBounded(t *testing.T) {
 func TestO1_APlatformThatIsAwayIsOwedNothing(t *testing.T) {
 	t.Parallel()
 	l, _ := owing(t)
-	l.queue(kept(t, "T1", "PUT", 5))
-	l.fanout.cfg.Marks.Settled(5)
+	log := &told{}
+	l.queue(kept(t, "T1", "PUT", 5, log))
 	wantOutcome(t, l.empty(OutcomeOffline), OutcomeOffline) // the filler
-	if l.fanout.Queued() != 0 || l.fanout.owed.Load() != 0 || l.fanout.cfg.Marks.mark() != 5 || !l.retire() {
-		t.Errorf("%d are left, the mark is %d", l.fanout.Queued(), l.fanout.cfg.Marks.mark())
+	l.unlocks()
+	log.want(t, "then", 5)
+	if l.fanout.Queued() != 0 || l.fanout.owed.Load() != 0 || !l.retire() {
+		t.Errorf("%d are left", l.fanout.Queued())
 	}
 }
 
@@ -138,8 +303,8 @@ func TestO1_APlatformThatIsAwayIsOwedNothing(t *testing.T) {
 func TestP4_AReceiverThatWasTooSlowLearnsTheLastStateOfEverything(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	documents := &shelf{documents: map[string]string{}}
-	s.fanout.cfg.Present, s.fanout.cfg.Marks, s.fanout.cfg.Journals = documents.document, &Marks{}, nil
+	documents := newShelf()
+	s.fanout.cfg.Present, s.fanout.cfg.Journals = documents, nil
 	held := make(chan struct{})
 	var mu sync.Mutex
 	last := map[string]string{}
@@ -158,13 +323,11 @@ func TestP4_AReceiverThatWasTooSlowLearnsTheLastStateOfEverything(t *testing.T) 
 			body := fmt.Sprintf(`{"id":%q,"round":%d}`, id, round)
 			b := patch(id, "", body)
 			b.Method, b.Path, b.Revision = "PUT", "/NL/CPA/"+id, int64(round*len(objects)+i+1)
-			documents.set(id, body)
+			documents.set(id, body, b.Revision)
 			want["/locations/NL/CPA/"+id] = body
-			s.fanout.cfg.Marks.begin(b.Revision)
 			done = append(done, s.deliver(b))
 		}
 	}
-	s.fanout.cfg.Marks.Settled(int64(len(done)))
 	close(held)
 	for _, d := range done {
 		receive(t, d)
@@ -175,16 +338,14 @@ func TestP4_AReceiverThatWasTooSlowLearnsTheLastStateOfEverything(t *testing.T) 
 	if !maps.Equal(want, last) {
 		t.Errorf("%d objects arrived, want %d; or an older state did", len(last), len(want))
 	}
-	if mark := s.fanout.cfg.Marks.mark(); mark != int64(len(done)) {
-		t.Errorf("the mark is %d, want %d", mark, len(done))
-	}
 }
 
 func TestP4_WhatIsSentAgainIsWhatTheCatalogHasByThen(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	documents := &shelf{documents: map[string]string{"l1": `{"v":2}`}}
-	s.fanout.cfg.Present = documents.document
+	documents := newShelf()
+	documents.set("l1", `{"v":2}`, 2)
+	s.fanout.cfg.Present = documents
 	st := s.station("a", accepts, "DEAAA")
 	for _, test := range []struct{ module, id, method, body string }{
 		{"locations", "l1", "PUT", `{"v":2}`},

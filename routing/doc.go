@@ -22,8 +22,12 @@
 //     authorisation that asks all), broadcast.go, list.go (GET All of what the hub
 //     keeps), gather.go and listpage.go (of what it does not), turns.go (how many
 //     of these at a time)
-//   - broadcasts on their way: fanout.go, lane.go, debt.go (what a full lane owes),
-//     legs.go, worker.go; mark.go and replay.go (what a crash left unsent)
+//   - what was accepted and has not ended: broadcastlog.go (the interfaces),
+//     outbox.go, accept.go (what the catalog does not keep), recover.go (what
+//     replicas that are gone left)
+//   - broadcasts on their way: fanout.go, again.go (what may have been delivered
+//     before), lane.go, debt.go (what a full lane owes), legs.go, receipt.go,
+//     worker.go
 //   - what traffic teaches: index.go, learn.go, lessoncache.go (in memory),
 //     backlog.go and lookups.go (the record, written and read)
 //   - URLs that lead through the hub: callback.go, responseurl.go, links.go,

@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -30,8 +29,13 @@ type Fanout struct {
 
 	// waiting counts the legs that are queued, in flight or owed; empty is told
 	// when it falls to zero.
-	waiting  atomic.Int64
-	owed     atomic.Int64 // of them, objects that lanes owe
+	waiting atomic.Int64
+	owed    atomic.Int64 // of them, objects that lanes owe
+	held    atomic.Int64 // the bytes of the bodies of deliveries that have not ended
+	// reached is the highest revision that the catalog is known to have.
+	reached  atomic.Int64
+	pursuit  pursuit
+	asking   outage
 	empty    chan struct{}
 	watching atomic.Bool
 	workers  workers
@@ -54,11 +58,14 @@ type FanoutConfig struct {
 	// Suspect is told of a platform that could not be reached, now and then while
 	// that lasts; it must not block. Nil is fine.
 	Suspect func(parties.PlatformID)
-	// Marks is told what has ended. Nil: nobody keeps account.
-	Marks *Marks
-	// Present is the document of an object of the catalog, false when there is
-	// none. Nil: what finds no room in a lane is not sent.
-	Present func(catalog.Key) ([]byte, bool)
+	// Present is the catalog. Nil: what finds no room in a lane is not sent, and
+	// what comes again goes as it was.
+	Present Present
+	// Outdated is OutboxStore.Outdated. Nil: no Token push is.
+	Outdated func(context.Context, *Broadcast) (bool, error)
+	// CutOff is told that what ends from now on was cut off, and has not reached
+	// everybody. Nil is fine.
+	CutOff func()
 	// Receivers are the legs of a broadcast. Nil is the rule of OCPI, see the
 	// function Receivers.
 	Receivers func(*Broadcast) []Leg
@@ -74,11 +81,13 @@ func NewFanout(cfg FanoutConfig) *Fanout {
 	f := &Fanout{
 		cfg: cfg, from: ocpi.AddressOf(cfg.Hub),
 		lanes: make(map[parties.PlatformID]*lane), empty: make(chan struct{}, 1),
+		asking: outage{log: cfg.Logger, what: "ask whether a broadcast is the newest of its object"},
 	}
 	if f.cfg.Receivers == nil {
 		f.cfg.Receivers = f.receivers
 	}
 	f.metrics = newLegMetrics(cfg.Metrics, f.Queued)
+	showHeld(cfg.Metrics, f.held.Load)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -90,19 +99,27 @@ func (f *Fanout) receivers(b *Broadcast) []Leg {
 
 // Deliver queues a broadcast's legs and returns; its Done is called once, when all
 // of them have ended, which may be before Deliver returns. Broadcasts of one
-// object reach a party in the order of the calls.
+// object reach a party in the order of the calls. For one that comes again, or is
+// to be what its object is now, Deliver waits until the catalog knows.
 func (f *Fanout) Deliver(h Handed) {
-	b, done := h.Broadcast, h.Done
-	if b.Present {
-		b = f.present(b)
+	r := &receipt{done: h.Done, held: h.Held}
+	r.hold()
+	b, ok := f.newest(h)
+	if !ok {
+		if r.shared() {
+			r.dropped.Store(true)
+		}
+		r.release()
+		return
 	}
 	var legs []Leg
 	if b.Method != "" {
 		legs = f.cfg.Receivers(b)
 	}
-	d := &delivery{Broadcast: b, fanout: f, done: done, total: len(legs), counters: f.metrics.of(b.Module)}
+	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: len(legs), counters: f.metrics.of(b.Module)}
 	// One more than there are legs: it cannot end while it is queued.
 	d.left.Store(int32(len(legs)) + 1)
+	d.hold()
 	for i := range legs {
 		f.queue(legs[i].Receiver.Platform.ID, &leg{of: d, to: legs[i].Party})
 	}
@@ -243,7 +260,9 @@ func (f *Fanout) Stop(ctx context.Context) {
 		}
 		break
 	}
-	f.cfg.Marks.freeze()
+	if f.cfg.CutOff != nil {
+		f.cfg.CutOff()
+	}
 	f.cancel()
 	f.mu.Lock()
 	f.closed = true
@@ -256,5 +275,6 @@ func (f *Fanout) Stop(ctx context.Context) {
 		l.close()
 	}
 	f.sendHome(true)
+	f.closePursuit()
 	f.running.Wait()
 }

@@ -21,7 +21,7 @@ func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *
 	}
 	call := peer.Call{
 		Method: req.Method, Target: plan.Target, Path: req.Path, Query: req.Query,
-		Headers: headers[:], Body: req.Body, Anonymous: plan.Anonymous,
+		Headers: headers[:], Body: req.Body, Anonymous: plan.Anonymous, Stranger: plan.Stranger,
 	}
 	sent := time.Now()
 	answer, err := plan.Receiver.Client.Do(ctx, sent.Add(r.timeout(req)), &call)
@@ -74,6 +74,9 @@ func failureOf(err error, to ocpi.PartyKey) (Outcome, *ocpi.Error) {
 		return OutcomeCancelled, ocpi.Errorf(ocpi.HubError, "the requester closed the connection")
 	case peer.Busy:
 		return OutcomeUnreachable, ocpi.Errorf(ocpi.HubError, "all %d connections to the platform of %s are in use", peer.MaxConns, to)
+	case peer.Full:
+		return OutcomeBadAnswer, ocpi.Errorf(ocpi.HubError,
+			"the hub had no room for the answer of %s (BUSBAR_BODY_MEMORY); the message was forwarded", to)
 	}
 	return OutcomeBadAnswer, ocpi.Errorf(ocpi.HubError, "%s answered with something that is not HTTP, or too large", to)
 }
@@ -88,6 +91,9 @@ func (r *Router) accept(plan *Plan, req *ocpi.Request, answer *peer.Answer, m *M
 	m.Outcome = outcome
 	reply := r.reply(plan, req, answer)
 	reply.HTTP, reply.Status, reply.Body = answer.Status(), code, answer.Body()
+	if reply.HTTP/100 == 2 && reply.HTTP > 202 {
+		reply.HTTP = 200 // 204 and 205 have no body, 206 only a part of one
+	}
 	if len(reply.Body) == 0 {
 		// It was accepted, so the hub says so in OCPI's words.
 		reply.Body = ocpi.Envelope(nil, ocpi.Success, "accepted by the receiver without a response body")
@@ -110,6 +116,9 @@ func judge(answer *peer.Answer, to ocpi.PartyKey, needsData bool) (Outcome, ocpi
 	case status/100 == 3:
 		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
 			"%s answered with a redirect (HTTP %d), which is not followed", to, status)
+	case aboutTheConnection(status):
+		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError,
+			"%s answered HTTP %d, which is about the hub's connection to it and not about the message", to, status)
 	case answer.Encoded():
 		return OutcomeBadAnswer, 0, ocpi.Errorf(ocpi.HubError, "%s answered with a Content-Encoding that was not asked for", to)
 	case status/100 == 2 && len(body) == 0 && !needsData:
@@ -127,6 +136,16 @@ func judge(answer *peer.Answer, to ocpi.PartyKey, needsData bool) (Outcome, ocpi
 		return OutcomeClientError, code, nil
 	}
 	return OutcomeServerError, code, nil
+}
+
+// aboutTheConnection tells statuses that a requester's HTTP library would take for
+// the hub's own: it would ask for a proxy's password, or send again (S4).
+func aboutTheConnection(status int) bool {
+	switch status {
+	case 407, 408, 411, 417, 421, 425, 426, 431, 511:
+		return true
+	}
+	return status >= 600
 }
 
 // answerNeedsData tells the requests whose answer is an object that the

@@ -22,8 +22,9 @@ const (
 	LessonProfile     LessonKind = "profile"
 )
 
-// LessonKey is a hash of the kind and the ids, so that no driver's token and no
-// session stands in the record in clear.
+// LessonKey is a hash of the kind and the ids. It leaves the process only as a
+// keyed hash of itself: uids are short, and a plain hash of one can be guessed
+// back.
 type LessonKey [16]byte
 
 // Lesson is one thing that traffic taught: the party that has what the key
@@ -46,8 +47,13 @@ type LessonStore interface {
 	DropLessons(ctx context.Context, lessons []Lesson) error
 	// Lessons returns what is kept of the keys and has not expired at now.
 	Lessons(ctx context.Context, keys []LessonKey, now time.Time) ([]Lesson, error)
+	// EraseLessons deletes the lessons of the erasures, and notes these for the
+	// other replicas; it tells how many lessons there were. IDs are given by it.
+	EraseLessons(ctx context.Context, erasures []Erasure, now time.Time) (int64, error)
+	// Erasures are those that were noted in the last ErasureLife.
+	Erasures(ctx context.Context) ([]Erasure, error)
 	// ForgetLessons deletes what expired at now and, beyond most lessons, those
-	// that would expire first; it tells how many.
+	// that would expire first; it tells how many. Erasures go with their life.
 	ForgetLessons(ctx context.Context, now time.Time, most int) (int64, error)
 }
 

@@ -23,6 +23,7 @@ type record struct {
 	batches  []int
 	replaced int
 	asked    int
+	erasures []Erasure
 	fault    error
 	hang     bool
 }
@@ -116,6 +117,36 @@ func (r *record) ForgetLessons(_ context.Context, now time.Time, most int) (int6
 		}
 	}
 	return n, nil
+}
+
+func (r *record) EraseLessons(_ context.Context, erasures []Erasure, _ time.Time) (n int64, _ error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault != nil {
+		return 0, r.fault
+	}
+	for _, e := range erasures {
+		e.ID = fmt.Sprint(len(r.erasures))
+		r.erasures = append(r.erasures, e)
+		kept := r.lessons[e.Key][:0:0]
+		for _, l := range r.lessons[e.Key] {
+			if e.Owner.IsZero() || l.Pair.Owner == e.Owner {
+				n++
+				continue
+			}
+			kept = append(kept, l)
+		}
+		if r.lessons[e.Key] = kept; len(kept) == 0 {
+			delete(r.lessons, e.Key)
+		}
+	}
+	return n, nil
+}
+
+func (r *record) Erasures(context.Context) ([]Erasure, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Erasure(nil), r.erasures...), r.fault
 }
 
 func (r *record) size() int {

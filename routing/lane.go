@@ -19,6 +19,10 @@ const (
 	// half a minute of a whole country's status changes.
 	maxQueued      = 10_000
 	maxQueuedBytes = 64 << 20
+	// maxHeldBytes bounds the bodies of all broadcasts under way, each of which all
+	// lanes share. Beyond it a lane in which anything waits has no room: lanes that
+	// filled up at different times hold different broadcasts.
+	maxHeldBytes = 1 << 30
 	// suspectPause is the least time between two suspicions of one platform.
 	suspectPause = 5 * time.Second
 )
@@ -34,6 +38,8 @@ type lane struct {
 	ready   chains
 	gates   map[ocpi.PartyKey]*gate
 	debts   debts
+	// freed are receipts that unlock releases.
+	freed []*receipt
 	// crew are the workers, each with a leg in flight.
 	crew []*worker
 	// queued and bytes are the legs that wait, and their bodies.
@@ -103,7 +109,7 @@ func (l *lane) add(g *leg) bool {
 	ended := l.queue(g)
 	overflowed = l.overflowing && !overflowed
 	l.staff()
-	l.mu.Unlock()
+	l.unlock()
 	if overflowed {
 		l.fanout.cfg.Logger.Warn("a platform takes broadcasts too slowly; of objects that find no room it gets their last state, of Tokens nothing",
 			"platform", l.id, "queued", maxQueued)
@@ -120,7 +126,7 @@ func (l *lane) queue(g *leg) (ended *leg) {
 		return g
 	}
 	key := objectKey{g.to, g.of.Object}
-	if l.debts.absorb(key, g) {
+	if l.absorb(key, g) {
 		g.outcome = OutcomeSuperseded
 		return g
 	}
@@ -179,7 +185,7 @@ func (l *lane) hasRoom(g *leg, pointless []*leg) bool {
 	for _, older := range pointless {
 		bytes -= len(older.of.Body)
 	}
-	return queued == 0 || queued < maxQueued && bytes <= maxQueuedBytes
+	return queued == 0 || queued < maxQueued && bytes <= maxQueuedBytes && l.fanout.held.Load() <= maxHeldBytes
 }
 
 // supersede takes legs out of their chain. They end, linked by next.
@@ -234,7 +240,7 @@ func (l *lane) next() *leg {
 // the worker home.
 func (l *lane) turn(w *worker, landed *leg) *leg {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	c := landed.chain
 	c.inFlight = false
 	if c.first == nil {
@@ -302,12 +308,12 @@ func (l *lane) clear() {
 		return
 	}
 	ended := l.empty(OutcomeOffline)
-	l.mu.Unlock()
+	l.unlock()
 	l.end(ended)
 }
 
 func (l *lane) empty(o Outcome) (ended *leg) {
-	l.forgive()
+	l.forgive(o == OutcomeCancelled)
 	l.ready = chains{}
 	for _, at := range l.gates {
 		at.waiting = nil
@@ -355,7 +361,7 @@ func (l *lane) close() {
 	for _, w := range l.crew {
 		w.cutOff()
 	}
-	l.mu.Unlock()
+	l.unlock()
 	l.end(ended)
 }
 

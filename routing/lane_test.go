@@ -179,6 +179,42 @@ func TestBodiesThatWaitAreBounded(t *testing.T) {
 	}
 }
 
+func TestBodiesOfAllLanesTogetherAreBounded(t *testing.T) {
+	t.Parallel()
+	f := &Fanout{}
+	l := newLane(f, "p", false)
+	push := func(object string) *leg {
+		d := pushOf(t, "PUT /L1 a")
+		d.Object = object
+		return l.queue(&leg{of: d})
+	}
+	f.held.Store(maxHeldBytes + 1)
+	if push("o1") != nil {
+		t.Error("an empty lane has no room")
+	}
+	if g := push("o2"); g == nil || g.outcome != OutcomeOverflow {
+		t.Error("a second one waits while the others hold too much")
+	}
+	f.held.Store(maxHeldBytes)
+	if push("o3") != nil || l.queued != 2 {
+		t.Error("there is room again, and nothing is queued")
+	}
+}
+
+func TestABodyIsHeldUntilItsLastLegEnds(t *testing.T) {
+	t.Parallel()
+	f := NewFanout(FanoutConfig{})
+	d := pushOf(t, "PUT /L1 a")
+	d.fanout, d.Body = f, make([]byte, 100)
+	d.left.Store(2)
+	d.hold()
+	for _, want := range []int64{100, 0} {
+		if d.release(); f.held.Load() != want {
+			t.Errorf("%d bytes are held, want %d", f.held.Load(), want)
+		}
+	}
+}
+
 func TestAnOlderStateStaysWhenTheNewerOneFindsNoRoom(t *testing.T) {
 	t.Parallel()
 	l := newLane(&Fanout{}, "p", false)

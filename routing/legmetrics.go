@@ -17,6 +17,10 @@ type legCounters struct {
 	ended map[Outcome]prometheus.Counter
 }
 
+// handedOver counts legs that were left to another replica. It is no Outcome of
+// the journal: that replica's are.
+const handedOver Outcome = "handed_over"
+
 func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 	legs := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "busbar_broadcast_legs_total",
@@ -36,7 +40,7 @@ func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 		counters := &legCounters{ended: make(map[Outcome]prometheus.Counter)}
 		for _, outcome := range [...]Outcome{
 			OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeTimeout, OutcomeUnreachable, OutcomeBadAnswer,
-			OutcomeCancelled, OutcomeOffline, OutcomeOverflow, OutcomeSuperseded,
+			OutcomeCancelled, OutcomeOffline, OutcomeOverflow, OutcomeSuperseded, handedOver,
 		} {
 			counters.ended[outcome] = legs.WithLabelValues(string(module), string(outcome))
 		}
@@ -57,6 +61,17 @@ func (m *legMetrics) of(module ocpi.ModuleID) *legCounters {
 		return counters
 	}
 	return m.modules[customModule]
+}
+
+// showHeld makes a gauge of the bytes of the bodies under way.
+func showHeld(reg prometheus.Registerer, held func() int64) {
+	if reg == nil {
+		return
+	}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "busbar_broadcast_held_bytes",
+		Help: "Bytes of the bodies of broadcasts whose legs have not all ended.",
+	}, func() float64 { return float64(held()) }))
 }
 
 // newUnchanged counts the accepted pushes that changed nothing.

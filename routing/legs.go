@@ -17,10 +17,12 @@ type delivery struct {
 	counters *legCounters
 	// announces is the role that a ClientInfo is of; empty for a broadcast.
 	announces ocpi.Role
-	// done is called when all legs have ended; nil for a ClientInfo, which no
+	// receipt is released when all legs have ended; nil for a ClientInfo, which no
 	// journal takes note of either.
-	done  func()
-	total int
+	receipt *receipt
+	total   int
+	// held is what it adds to Fanout.held until it ends.
+	held int64
 
 	left, ok, superseded atomic.Int32
 
@@ -71,8 +73,13 @@ func (c *chain) remove(g *leg) {
 	g.next, g.previous = nil, nil
 }
 
-// end takes note of how one leg ended: with a reason, or well.
+// end takes note of how one leg ended: with a reason, or well. One that was cut off
+// and that another replica sends has not ended.
 func (d *delivery) end(o Outcome, failed *FailedLeg) {
+	if o == OutcomeCancelled && d.receipt.shared() {
+		d.handOver()
+		return
+	}
 	d.counters.ended[o].Inc()
 	switch {
 	case failed != nil:
@@ -88,11 +95,37 @@ func (d *delivery) end(o Outcome, failed *FailedLeg) {
 	d.fanout.landed()
 }
 
+// handOver leaves one leg to another replica: then all of the broadcast comes to
+// that one again, and neither journal nor log hear of it here.
+func (d *delivery) handOver() {
+	d.receipt.dropped.Store(true)
+	d.counters.ended[handedOver].Inc()
+	d.release()
+	d.fanout.landed()
+}
+
+// hold counts the body until the delivery ends.
+func (d *delivery) hold() {
+	d.held = int64(len(d.Body))
+	d.fanout.held.Add(d.held)
+}
+
 // release settles the delivery when it was the last hold on it.
 func (d *delivery) release() {
-	if d.left.Add(-1) > 0 || d.done == nil {
+	if d.left.Add(-1) > 0 {
 		return
 	}
+	d.fanout.held.Add(-d.held)
+	if d.receipt == nil {
+		return
+	}
+	if !d.receipt.over() {
+		d.record()
+	}
+	d.receipt.release()
+}
+
+func (d *delivery) record() {
 	legs := Legs{
 		Time: d.Accepted, Duration: time.Since(d.Accepted), CorrelationID: d.CorrelationID,
 		Method: d.Method, Module: d.Module, From: d.From,
@@ -101,8 +134,6 @@ func (d *delivery) release() {
 	for _, j := range d.fanout.cfg.Journals {
 		j.RecordLegs(&legs)
 	}
-	d.fanout.cfg.Marks.end(d.Revision)
-	d.done()
 }
 
 // supersedes tells that the older delivery of the same object need not be sent

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"busbar/ocpi"
 )
 
 const (
@@ -106,6 +108,38 @@ func (s *lessonCache) drop(key LessonKey, pair Pair) bool {
 	m.lessons = slices.Concat(m.lessons[:at], m.lessons[at+1:])
 	p.place(key, m, s.full)
 	return true
+}
+
+// erase takes the lessons of a key out that are about an owner, or about anybody
+// when it is zero, and tells which they were.
+func (s *lessonCache) erase(key LessonKey, owner ocpi.PartyKey) (pairs []Pair) {
+	p := s.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memo(key)
+	var kept []held
+	for _, h := range m.lessons {
+		if owner.IsZero() || h.pair.Owner == owner {
+			pairs = append(pairs, h.pair)
+		} else {
+			kept = append(kept, h)
+		}
+	}
+	if len(pairs) > 0 {
+		m.lessons = kept
+		p.place(key, m, s.full)
+	}
+	return pairs
+}
+
+// clear forgets everything.
+func (s *lessonCache) clear() {
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.mu.Lock()
+		p.young, p.old, p.held = make(map[LessonKey]memo), nil, 0
+		p.mu.Unlock()
+	}
 }
 
 // fill takes what the record holds of a key. alone keeps only the latest.

@@ -98,6 +98,10 @@ func keyOfTariff(id string) openKey {
 	}
 }
 
+// theToken names a driver's token in an answer, which is logged: so without its
+// uid.
+const theToken = "the token"
+
 func keyOfAuthorize(req *ocpi.Request) (openKey, *ocpi.Error) {
 	uid := authorizedUID(req.Path)
 	if uid == "" {
@@ -105,7 +109,7 @@ func keyOfAuthorize(req *ocpi.Request) (openKey, *ocpi.Error) {
 	}
 	tokenType := tokenTypeOf(req.Query)
 	return openKey{
-		what:    quoted("token", uid),
+		what:    theToken,
 		holders: func(k Known) []ocpi.PartyKey { return k.Token(uid, tokenType) },
 		lessons: lessonKeys(lessonKey(LessonToken, uid, tokenType)),
 		// A1: both, and no data.
@@ -125,7 +129,7 @@ func keyOfCharged(req *ocpi.Request) (openKey, *ocpi.Error) {
 		return openKey{}, ocpi.Errorf(ocpi.InvalidParameters,
 			"field cdr_token must name the token's eMSP by country_code and party_id, or the token by uid, when there are no OCPI-to headers")
 	}
-	key.what = quoted("token", token.uid)
+	key.what = theToken
 	key.unknown = ocpi.HTTPErrorf(404, ocpi.UnknownToken,
 		"field cdr_token has no country_code and party_id, and this hub does not know who issued the token")
 	key.holders = func(k Known) []ocpi.PartyKey {

@@ -22,6 +22,9 @@ type Plan struct {
 	Target   *peer.Target
 	// Anonymous is set for a target that must not see the receiver's token.
 	Anonymous bool
+	// Stranger is set for a target on a host that the receiver has not registered:
+	// it has to be public.
+	Stranger bool
 	// Ask are the eMSPs that an open authorisation goes to at once; Receiver is
 	// nil then.
 	Ask []Leg
@@ -109,6 +112,9 @@ func checkOwner(v *View, caller *parties.Entry, req *ocpi.Request) *ocpi.Error {
 	countryCode, rest, _ := strings.Cut(strings.TrimPrefix(req.Path, "/"), "/")
 	partyID, _, _ := strings.Cut(rest, "/")
 	owner, err := ocpi.ParsePartyKey(unescaped(countryCode), unescaped(partyID))
+	if err != nil && req.Module == ocpi.ModuleTokens {
+		return errTokenOwner()
+	}
 	if err != nil {
 		return ocpi.Errorf(ocpi.InvalidParameters,
 			"URL of module %s must be {country_code}/{party_id}/{id}: %v", req.Module, err)

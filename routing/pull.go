@@ -26,12 +26,13 @@ type Puller struct {
 
 // PullerConfig wires a Puller.
 type PullerConfig struct {
-	Directory  *parties.Directory
-	Hub        parties.Identity
-	Catalog    *catalog.Catalog
-	Broadcasts BroadcastLog
-	Logger     *slog.Logger
-	Timeout    time.Duration
+	Directory *parties.Directory
+	Hub       parties.Identity
+	Catalog   *catalog.Catalog
+	// Outbox passes on what was pulled and is new.
+	Outbox  *Outbox
+	Logger  *slog.Logger
+	Timeout time.Duration
 	// NewPlatforms pulls after a first registration too.
 	NewPlatforms bool
 }

@@ -109,7 +109,7 @@ func (s *recordingStore) Run(context.Context, func(Handed)) {}
 func newPuller(t *testing.T, d *parties.Directory, s *recordingStore) (*Puller, *bytes.Buffer) {
 	var logged bytes.Buffer
 	p := NewPuller(PullerConfig{
-		Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Broadcasts: s, Timeout: 10 * time.Second,
+		Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Outbox: newOutbox(s, newOutboxRecord()), Timeout: 10 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 	})
 	p.keep = s.keeping()

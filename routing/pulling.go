@@ -217,7 +217,7 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
-				run.p.cfg.Broadcasts.Append(run.broadcast(call, o, a.Revision), nil)
+				run.p.cfg.Outbox.Append(run.broadcast(call, o, a.Revision))
 			}
 		},
 	}
@@ -231,6 +231,9 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 	if refusal, ok := ocpi.AsError(err); ok && refusal.Status/1000 == 2 {
 		run.skip(call, fmt.Errorf("%s: %w", o.id, err))
 		return nil
+	}
+	if err != nil {
+		run.p.cfg.Outbox.Doubt()
 	}
 	return err
 }

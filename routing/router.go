@@ -37,8 +37,8 @@ type RouterConfig struct {
 	Callbacks CallbackStore
 	Catalog   *catalog.Catalog
 	Index     *Index
-	// Broadcasts carries accepted pushes to Fanout.
-	Broadcasts BroadcastLog
+	// Outbox passes accepted pushes on.
+	Outbox *Outbox
 	// Suspect is told of a platform that could not be reached. It must not block.
 	// Nil is fine.
 	Suspect func(parties.PlatformID)

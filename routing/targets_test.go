@@ -102,8 +102,41 @@ func TestReceiversTellWhyOthersAreLeftOut(t *testing.T) {
 	}
 }
 
+// contracts are who may exchange what with whom, kept apart from the directory:
+// what plans are held to must not be the code that they ask.
+type contracts struct {
+	closed bool
+	signed []parties.Agreement
+}
+
+func (c contracts) permit(a, b ocpi.PartyKey, m ocpi.ModuleID) bool {
+	everybody := ocpi.PartyKey{}
+	return !c.closed || a == b || slices.ContainsFunc(c.signed, func(s parties.Agreement) bool {
+		one, two := s.Parties[0], s.Parties[1]
+		between := (one == everybody || one == a) && (two == everybody || two == b) ||
+			(one == everybody || one == b) && (two == everybody || two == a)
+		return between && (len(s.Modules) == 0 || slices.Contains(s.Modules, m))
+	})
+}
+
+// sign draws agreements, one for a pair, some of them with every party.
+func sign(t *rapid.T, party *rapid.Generator[ocpi.PartyKey]) (signed []parties.Agreement) {
+	anybody := rapid.OneOf(party, party, party, rapid.Just(ocpi.PartyKey{}))
+	modules := []ocpi.ModuleID{ocpi.ModuleLocations, ocpi.ModuleTokens, ocpi.ModuleCDRs, ocpi.ModuleCommands}
+	for range rapid.IntRange(0, 8).Draw(t, "agreements") {
+		a := agreement(anybody.Draw(t, "a"), anybody.Draw(t, "b"))
+		if rapid.Bool().Draw(t, "of some modules") {
+			a.Modules = rapid.SliceOfNDistinct(rapid.SampledFrom(modules), 1, 3, rapid.ID).Draw(t, "modules")
+		}
+		if !slices.ContainsFunc(signed, func(s parties.Agreement) bool { return s.Parties == a.Parties }) {
+			signed = append(signed, a)
+		}
+	}
+	return signed
+}
+
 // anyNetwork draws platforms with parties of all kinds, and who may talk to whom.
-func anyNetwork(t *rapid.T) View {
+func anyNetwork(t *rapid.T) (View, contracts) {
 	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
 	party := rapid.Custom(func(t *rapid.T) ocpi.PartyKey {
 		key, err := ocpi.ParseParty(fmt.Sprintf("NL%d", rapid.IntRange(1, 5).Draw(t, "party")))
@@ -129,22 +162,23 @@ func anyNetwork(t *rapid.T) View {
 			}
 		}, prs...), 1)
 	}
-	if rapid.Bool().Draw(t, "closed") {
+	var rules contracts
+	if rules.closed = rapid.Bool().Draw(t, "closed"); rules.closed {
 		d.RequireAgreements()
-		var all []parties.Agreement
-		for range rapid.IntRange(0, 8).Draw(t, "agreements") {
-			all = append(all, agreement(party.Draw(t, "a"), party.Draw(t, "b")))
-		}
-		d.ApplyAgreements(all, 2, 2)
+		rules.signed = sign(t, party)
+		d.ApplyAgreements(rules.signed, 2, 2)
 	}
 	known := lore{}
 	for _, what := range []string{"location x", "tariff x", "token x rfid"} {
 		known[what] = party.Draw(t, "owner").String() + " " + party.Draw(t, "owner").String()
 	}
 	known["session x"] = party.Draw(t, "owner").String() + ">" + party.Draw(t, "with").String()
-	return View{Snapshot: d.Snapshot(), Hub: ocpi.PartyKey{'E', 'U', 'B', 'U', 'S'}, Known: known}
+	return View{Snapshot: d.Snapshot(), Hub: ocpi.PartyKey{'E', 'U', 'B', 'U', 'S'}, Known: known}, rules
 }
 
+// TestNoPlanReachesWhomItMustNot: no message goes to a party that has no agreement
+// with its sender, is not there, or is on the sender's own platform; and no list
+// has objects of such a party.
 func TestNoPlanReachesWhomItMustNot(t *testing.T) {
 	t.Parallel()
 	messages := []string{
@@ -157,7 +191,7 @@ func TestNoPlanReachesWhomItMustNot(t *testing.T) {
 	}
 	kinds := make(map[PlanKind]int)
 	rapid.Check(t, func(rt *rapid.T) {
-		v := anyNetwork(rt)
+		v, rules := anyNetwork(rt)
 		for _, caller := range v.Snapshot.Platforms() {
 			for _, from := range caller.Platform.Parties() {
 				for _, line := range messages {
@@ -168,7 +202,7 @@ func TestNoPlanReachesWhomItMustNot(t *testing.T) {
 						req := request(t, from.String(), to, line)
 						plan := Decide(v, caller, req)
 						kinds[plan.Kind]++
-						checkPlan(rt, v, caller, req, plan)
+						checkPlan(rt, v, rules, caller, req, plan)
 					}
 				}
 			}
@@ -181,22 +215,24 @@ func TestNoPlanReachesWhomItMustNot(t *testing.T) {
 	}
 }
 
-func checkPlan(t *rapid.T, v View, caller *parties.Entry, req *ocpi.Request, plan Plan) {
+func checkPlan(t *rapid.T, v View, rules contracts, caller *parties.Entry, req *ocpi.Request, plan Plan) {
 	from := plan.From.Party
 	legs := plan.Ask
 	switch {
 	case (plan.Kind == PlanRefused) != (plan.Refusal != nil):
 		t.Fatalf("%s with refusal %v", plan.Kind, plan.Refusal)
+	case plan.Kind == PlanCatalog:
+		mustBeReadable(t, v, rules, caller, req, from)
 	case plan.Kind == PlanBroadcast:
 		legs = Receivers(v, from, caller.Platform.ID, req.Module, nil)
 	case plan.Kind == PlanDirect || plan.Kind == PlanOpen && plan.Receiver != nil:
-		mustBeAllowed(t, v, from, req, Leg{plan.To.Party, plan.Receiver, plan.Target})
+		mustBeAllowed(t, rules, from, req, Leg{plan.To.Party, plan.Receiver, plan.Target})
 		if plan.To.Party == from {
 			t.Fatalf("%s is led to itself", from)
 		}
 	}
 	for i, leg := range legs {
-		mustBeAllowed(t, v, from, req, leg)
+		mustBeAllowed(t, rules, from, req, leg)
 		if leg.Receiver == caller {
 			t.Fatalf("%s is on the sender's platform", leg.Party)
 		}
@@ -206,9 +242,27 @@ func checkPlan(t *rapid.T, v View, caller *parties.Entry, req *ocpi.Request, pla
 	}
 }
 
-func mustBeAllowed(t *rapid.T, v View, from ocpi.PartyKey, req *ocpi.Request, leg Leg) {
+// mustBeReadable holds the list that a plan answers to the same rules.
+func mustBeReadable(t *rapid.T, v View, rules contracts, caller *parties.Entry, req *ocpi.Request, from ocpi.PartyKey) {
+	asked := *req
+	asked.From = ocpi.AddressOf(from)
+	for _, entry := range v.Snapshot.Platforms() {
+		for _, owner := range entry.Platform.Parties() {
+			e := readable(v.Snapshot, caller, &asked, owner)
+			switch {
+			case e == nil:
+			case !rules.permit(from, owner, req.Module):
+				t.Fatalf("%s reads %s of %s without an agreement", from, req.Module, owner)
+			case e == caller || !e.Platform.Registered() || e.Platform.Held || !e.SpeaksFor(owner):
+				t.Fatalf("%s reads %s of %s at %s", from, req.Module, owner, e.Platform.ID)
+			}
+		}
+	}
+}
+
+func mustBeAllowed(t *rapid.T, rules contracts, from ocpi.PartyKey, req *ocpi.Request, leg Leg) {
 	switch {
-	case !v.Snapshot.Permits(from, leg.Party, req.Module):
+	case !rules.permit(from, leg.Party, req.Module):
 		t.Fatalf("%s has no agreement with %s", from, leg.Party)
 	case !leg.Receiver.Reachable():
 		t.Fatalf("%s is not reachable", leg.Party)

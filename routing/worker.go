@@ -100,9 +100,14 @@ func (w *worker) run() {
 }
 
 // carry sends a leg, if its platform can still be sent to; else everything that
-// waits for the platform ends with it (O1).
+// waits for the platform ends with it (O1). One that another replica has taken over
+// is left to that.
 func (w *worker) carry(g *leg) {
 	f := w.fanout
+	if g.of.receipt.lost() {
+		g.of.handOver()
+		return
+	}
 	entry := f.cfg.Directory.Snapshot().Platform(w.lane.id)
 	if entry == nil || !entry.Reachable() {
 		g.outcome, g.next = OutcomeOffline, nil
@@ -112,6 +117,10 @@ func (w *worker) carry(g *leg) {
 	}
 	sent := time.Now()
 	outcome, status, code, detail := w.send(g, entry, sent)
+	if outcome == handedOver {
+		g.of.handOver()
+		return
+	}
 	now := time.Now()
 	f.metrics.lag.Observe(max(0, now.Sub(g.of.Accepted).Seconds()))
 	if outcome == OutcomeOK {
@@ -138,6 +147,8 @@ func (w *worker) send(g *leg, entry *parties.Entry, now time.Time) (o Outcome, s
 		switch peer.FailureOf(err) {
 		case peer.Unreachable, peer.TimedOut, peer.Broken:
 			w.lane.suspect(now)
+		case peer.Withdrawn:
+			return handedOver, 0, 0, ""
 		}
 		o, _ = failureOf(err, g.to)
 		return o, 0, 0, peer.Reason(err)
@@ -168,6 +179,9 @@ func (w *worker) address(g *leg, target *peer.Target) {
 	w.call = peer.Call{
 		Method: g.of.Method, Target: target, Path: g.of.Path, Query: g.of.Query, Headers: headers, Body: g.of.Body,
 		Brisk: true,
+	}
+	if g.of.receipt != nil {
+		w.call.Held = g.of.receipt.held
 	}
 }
 

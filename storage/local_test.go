@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"busbar/parties"
-	"busbar/routing"
 	"busbar/storage/storagetest"
 )
 
@@ -76,13 +75,6 @@ func TestAWatcherThatFellBehindIsToldToReadEverything(t *testing.T) {
 			t.Fatalf("heard %d after %d", heard[i].Revision, heard[i-1].Revision)
 		}
 	}
-}
-
-func TestBroadcastsWithinAProcessMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestBroadcasts(t, func(t *testing.T) routing.BroadcastLog {
-		return open(t, settings(t)).Broadcasts
-	})
 }
 
 func TestCursorsStandInAURLAndOpenOnlyInTheirContext(t *testing.T) {

@@ -3,13 +3,15 @@ package storage
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/journal"
 	"busbar/parties"
@@ -32,14 +34,16 @@ type Config struct {
 	// Namespace keeps hubs apart that share a Redis. Empty is one namespace
 	// too; hubs on different databases are kept apart in any case.
 	Namespace string
-	// Secrets seal the outbound tokens, the callbacks' URLs and the cursors, see
-	// package seal. At least one.
+	// Secrets seal the outbound tokens, the callbacks' URLs and the cursors, and
+	// make pseudonyms, see package seal. At least one.
 	Secrets []string
 	// Patience is how long Open waits for a Postgres that is down. Zero is 10
 	// seconds.
 	Patience time.Duration
 	// Logger hears of what does not stop the hub. Nil is silence.
 	Logger *slog.Logger
+	// Metrics counts. Nil: nobody looks.
+	Metrics prometheus.Registerer
 }
 
 // Stores are the opened stores. Close ends them.
@@ -47,21 +51,29 @@ type Stores struct {
 	Platforms parties.Store
 	Callbacks routing.CallbackStore
 	Catalog   catalog.Store
-	Marks     routing.MarkStore
 	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
 	Journal   journal.Store
-	Cache     parties.Cache
+	// AdminTokens and Audit are who may operate the hub, and what they did.
+	AdminTokens access.TokenStore
+	Audit       access.AuditStore
+	Cache       parties.Cache
 	// Feed shows operators what passes other replicas; nil for a lone one.
 	Feed journal.Feed
 	// Replica is this process among the replicas of the hub, Fleet what it knows
 	// of the others.
 	Replica routing.ReplicaID
 	Fleet   routing.Fleet
+	// Shares tells the replicas what platforms ask of each; nil for a lone one.
+	Shares interface {
+		Exchange(ctx context.Context, asked map[parties.PlatformID]int64) (others map[parties.PlatformID]int64, err error)
+	}
 	// Broadcasts carries accepted broadcasts to whoever fans them out.
 	Broadcasts routing.BroadcastLog
 	// Cursors seals what a cursor holds, as text that may stand in a URL.
 	Cursors routing.Sealer
+	// Names are the pseudonyms of drivers' tokens.
+	Names TokenNames
 	// Embedded tells that only one replica may run on these stores: they are
 	// in a file, or nothing carries the news between replicas.
 	Embedded bool
@@ -69,7 +81,18 @@ type Stores struct {
 	parts []part
 }
 
-// part is a server that the stores live in.
+// TokenNames make pseudonyms of the uids of drivers' tokens. Whoever has the
+// secrets finds the pseudonym of a uid; nobody finds the uid of a pseudonym but by
+// trying.
+type TokenNames interface {
+	// Token is the pseudonym that is written, like ~6ulhqmdvzi.
+	Token(uid string) string
+	// Tokens are all that may have been written: one for each secret.
+	Tokens(uid string) []string
+}
+
+// part is a server that the stores live in, or what runs on one: that has no
+// ping of its own.
 type part struct {
 	name  string
 	ping  func(context.Context) error
@@ -91,36 +114,34 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{Replica: newReplicaID()}
+	names, err := seal.NewPseudonyms(config.Secrets)
+	if err != nil {
+		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
+	}
+	stores := &Stores{Names: names, Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	platforms := db.Platforms(sealer)
 	stores.Platforms, stores.Callbacks = platforms, db.Callbacks(sealer)
-	stores.Catalog, stores.Marks = db.Catalog(stores.Replica), db.Marks()
+	stores.Catalog = db.Catalog(stores.Replica)
 	stores.Outbox = db.Outbox(sealer, stores.Replica)
-	stores.Lessons, stores.Journal = db.Lessons(), db.Segments()
-	stores.Broadcasts, stores.Cursors = newLocalLog(), cursors{sealer}
+	stores.Lessons, stores.Journal = db.Lessons(names, sealer), db.Segments()
+	stores.AdminTokens, stores.Audit = db.AdminTokens(), db.Audit()
+	stores.Cursors = cursors{sealer}
 	if err := reseal(ctx, platforms, config.Logger); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}
 	if config.Redis == "" {
 		stores.Cache, stores.Embedded = newLocalCache(), true
+		stores.Broadcasts, stores.Fleet = newLocalLog(), localFleet{stores.Replica}
 		return stores, nil
 	}
-	if err := stores.openCache(ctx, config, db, sealer); err != nil {
+	if err := stores.openRedis(ctx, config, db, sealer); err != nil {
 		return nil, errors.Join(err, stores.Close())
 	}
 	return stores, nil
-}
-
-// newReplicaID is drawn anew at each start: what an earlier process left is
-// another replica's.
-func newReplicaID() routing.ReplicaID {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return routing.ReplicaID(hex.EncodeToString(id))
 }
 
 func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB, err error) {
@@ -144,7 +165,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	return db, nil
 }
 
-func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
+func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sealer *seal.Sealer) error {
 	scheme, _, _ := strings.Cut(config.Redis, ":")
 	if scheme != "redis" && scheme != "rediss" {
 		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
@@ -168,17 +189,31 @@ func (s *Stores) openCache(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err != nil {
 		return err
 	}
+	namespace := config.Namespace + ":" + history
 	cache := rediscache.New(rediscache.Config{
-		Client: client, Namespace: config.Namespace + ":" + history, Sealer: sealer, Logger: config.Logger,
+		Client: client, Namespace: namespace, Sealer: sealer, Logger: config.Logger,
 	})
 	s.Cache = cache
+	s.Shares = rediscache.NewShares(client, namespace)
 	s.Feed = rediscache.NewFeed(rediscache.FeedConfig{
-		Client: client, Namespace: config.Namespace + ":" + history, Replica: s.Replica, Logger: config.Logger,
+		Client: client, Namespace: namespace, Replica: s.Replica, Logger: config.Logger,
 	})
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
+	s.startBroadcasts(rediscache.BroadcastsConfig{
+		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
+		Logger: config.Logger, Metrics: config.Metrics,
+	})
 	return nil
+}
+
+// startBroadcasts joins the fleet.
+func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
+	broadcasts := rediscache.NewBroadcasts(config)
+	broadcasts.Start()
+	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
+	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
@@ -197,6 +232,9 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 func (s *Stores) Ready(ctx context.Context) error {
 	var errs []error
 	for _, part := range s.parts {
+		if part.ping == nil {
+			continue
+		}
 		if err := part.answers(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
 		}

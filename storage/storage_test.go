@@ -103,6 +103,9 @@ func wantEveryStore(t *testing.T, stores *storage.Stores) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	stores.Broadcasts.Run(ended, func(b routing.Handed) { t.Errorf("Broadcasts: %+v", b); b.Done() })
+	if gone := stores.Fleet.Gone([]routing.ReplicaID{stores.Replica}); stores.Replica == "" || len(gone) > 0 {
+		t.Errorf("Fleet: this replica is %q, gone are %q", stores.Replica, gone)
+	}
 	sealed, err := stores.Cursors.Seal("text", "list")
 	if err != nil {
 		t.Errorf("Cursors: %v", err)
@@ -197,9 +200,9 @@ func TestARedisThatIsDownDoesNotPreventTheStart(t *testing.T) {
 	t.Parallel()
 	line, url := storagetest.NewLine(t, storagetest.Redis(t))
 	line.Cut()
-	var log bytes.Buffer
+	var log storagetest.Logs
 	config := settings(t)
-	config.Redis, config.Logger = url, slog.New(slog.NewTextHandler(&log, nil))
+	config.Redis, config.Logger = url, log.Logger()
 	stores := open(t, config)
 	if !strings.Contains(log.String(), "level=WARN msg=\"redis does not answer") {
 		t.Errorf("the log says %q", log.String())

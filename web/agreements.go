@@ -88,7 +88,7 @@ func pair(names []string, faults fields) (p [2]ocpi.PartyKey) {
 // listAgreements shows all agreements, or those of one party, in the order of
 // their parties; those with every party count for each.
 func (s *Server) listAgreements(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c: c, faults: fields{}}
 	party := p.party("party")
 	if p.failed() {
 		return
@@ -120,12 +120,41 @@ func (s *Server) putAgreement(c *gin.Context) {
 		fail(c, http.StatusUnprocessableEntity, "the agreement breaks a rule", faults)
 		return
 	}
+	noteTarget(c, pairName(a.Parties))
+	before := s.agreed(a.Parties)
 	a, err := s.cfg.Registrar.Agree(c.Request.Context(), a)
 	if err != nil {
 		s.failWith(c, err)
 		return
 	}
+	noteChange(c, "modules", before, modulesName(a))
 	c.JSON(http.StatusOK, showAgreement(a))
+}
+
+// agreed are the modules of a pair's agreement, as the audit trail has them;
+// empty when there is none.
+func (s *Server) agreed(pair [2]ocpi.PartyKey) string {
+	for _, a := range s.cfg.Directory.Snapshot().Agreements() {
+		if a.Parties == pair {
+			return modulesName(a)
+		}
+	}
+	return ""
+}
+
+func modulesName(a parties.Agreement) string {
+	if len(a.Modules) == 0 {
+		return "all"
+	}
+	names := make([]string, len(a.Modules))
+	for i, m := range a.Modules {
+		names[i] = string(m)
+	}
+	return strings.Join(names, ", ")
+}
+
+func pairName(pair [2]ocpi.PartyKey) string {
+	return strings.Join(showAgreement(parties.Agreement{Parties: pair}).Parties, ",")
 }
 
 // deleteAgreement takes the parties from the query, or from the body that made
@@ -143,6 +172,8 @@ func (s *Server) deleteAgreement(c *gin.Context) {
 		fail(c, http.StatusUnprocessableEntity, "the call breaks a rule", faults)
 		return
 	}
+	noteTarget(c, pairName(parted))
+	before := s.agreed(parted)
 	err := s.cfg.Registrar.Disagree(c.Request.Context(), parted)
 	switch {
 	case errors.Is(err, parties.ErrNoAgreement):
@@ -150,6 +181,7 @@ func (s *Server) deleteAgreement(c *gin.Context) {
 	case err != nil:
 		s.failWith(c, err)
 	default:
+		noteChange(c, "modules", before, "")
 		c.Status(http.StatusNoContent)
 	}
 }

@@ -71,6 +71,8 @@ type platformInput struct {
 	Roles   *[]roleJSON     `json:"roles"`
 	Version *string         `json:"version"`
 	Quirks  *parties.Quirks `json:"quirks"`
+	// ClientCertificate is a string, or null for none.
+	ClientCertificate json.RawMessage `json:"client_certificate"`
 }
 
 // amendment checks the input. Every fault is reported, by field.
@@ -78,12 +80,7 @@ func (in platformInput) amendment(hub ocpi.PartyKey) (parties.Amendment, fields)
 	faults := fields{}
 	a := parties.Amendment{Quirks: in.Quirks}
 	if in.Name != nil {
-		name := strings.TrimSpace(*in.Name)
-		if n := utf8.RuneCountInString(name); n < 1 || n > 100 {
-			faults["name"] = "must have 1 to 100 characters"
-		} else if strings.ContainsFunc(name, unicode.IsControl) {
-			faults["name"] = "must have no control characters"
-		}
+		name := checkName(*in.Name, faults)
 		a.Name = &name
 	}
 	if in.Roles != nil {
@@ -100,7 +97,36 @@ func (in platformInput) amendment(hub ocpi.PartyKey) (parties.Amendment, fields)
 	if in.Quirks != nil {
 		checkQuirks(in.Quirks, faults)
 	}
+	if in.ClientCertificate != nil {
+		a.ClientCertificate = checkCertificate(in.ClientCertificate, faults)
+	}
 	return a, faults
+}
+
+// checkCertificate reads the key of a client certificate; null is none.
+func checkCertificate(raw json.RawMessage, faults fields) *parties.CertificateKey {
+	var text *string
+	key, err := parties.CertificateKey(""), json.Unmarshal(raw, &text)
+	if err == nil && text != nil {
+		key, err = parties.ParseCertificateKey(*text)
+	} else if err != nil {
+		err = errors.New("must be a string or null")
+	}
+	if err != nil {
+		faults["client_certificate"] = err.Error()
+	}
+	return &key
+}
+
+// checkName reads the name of a platform or token; space around it is dropped.
+func checkName(in string, faults fields) string {
+	name := strings.TrimSpace(in)
+	if n := utf8.RuneCountInString(name); n < 1 || n > 100 {
+		faults["name"] = "must have 1 to 100 characters"
+	} else if strings.ContainsFunc(name, unicode.IsControl) {
+		faults["name"] = "must have no control characters"
+	}
+	return name
 }
 
 func checkRoles(in []roleJSON, hub ocpi.PartyKey, faults fields) []ocpi.PartyRole {

@@ -2,7 +2,9 @@ package web
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,7 +21,16 @@ func fail(c *gin.Context, status int, message string, f fields) {
 	if len(f) > 0 {
 		body["fields"] = f
 	}
+	noteFailure(c, message, f)
 	c.AbortWithStatusJSON(status, body)
+}
+
+// noteFailure keeps why a call failed, for the audit trail.
+func noteFailure(c *gin.Context, message string, f fields) {
+	for i, field := range slices.Sorted(maps.Keys(f)) {
+		message += [2]string{": ", "; "}[min(i, 1)] + field + " " + f[field]
+	}
+	c.Set(failureKey, message)
 }
 
 // failWith turns an error of the registrar into an answer.
@@ -36,6 +47,7 @@ func (s *Server) failWith(c *gin.Context, err error) {
 	case refused:
 		// A handshake that the hub began and that the platform, or its data,
 		// did not let end.
+		noteFailure(c, refusal.Message, nil)
 		c.AbortWithStatusJSON(http.StatusUnprocessableEntity, gin.H{"error": refusal.Message, "ocpi_status": refusal.Status})
 	default:
 		s.cfg.Logger.Error("admin request failed", "method", c.Request.Method, "path", c.Request.URL.Path, "error", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/access"
 	"busbar/journal"
 	"busbar/ocpi"
 	"busbar/routing"
@@ -22,8 +23,9 @@ import (
 func bare(t *testing.T, explain func(*ocpi.Request) routing.Explanation) *Server {
 	t.Helper()
 	s := New(Config{
-		Metrics: prometheus.NewRegistry(), AdminToken: sha256.Sum256([]byte("secret")), Journal: journal.New(journal.Config{}),
-		Router: routing.NewRouter(routing.RouterConfig{}),
+		Metrics: prometheus.NewRegistry(), Journal: journal.New(journal.Config{}),
+		Keyring: access.NewKeyring(access.KeyringConfig{Root: sha256.Sum256([]byte("secret"))}),
+		Router:  routing.NewRouter(routing.RouterConfig{}),
 	})
 	s.explainer = func(_ context.Context, req *ocpi.Request) routing.Explanation { return explain(req) }
 	return s

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -103,6 +104,7 @@ func showLegs(l *routing.Legs, whole bool) *legsJSON {
 type parameters struct {
 	c      *gin.Context
 	faults fields
+	names  TokenNames
 }
 
 func (p parameters) party(name string) ocpi.PartyKey {
@@ -158,6 +160,12 @@ func (p parameters) filter() journal.Filter {
 		}
 		f.Module = module
 	}
+	if uid := strings.TrimSpace(p.c.Query("token_uid")); p.c.Request.URL.Query().Has("token_uid") {
+		if fault := uidFault(uid); fault != "" {
+			p.faults["token_uid"] = fault
+		}
+		f.Tokens = p.names.Tokens(uid)
+	}
 	if f.Status != "" && !slices.Contains(outcomes, routing.Outcome(f.Status)) {
 		if n, err := strconv.Atoi(f.Status); err != nil || n < 0 || n > 9999 {
 			p.faults["status"] = "must be an HTTP status, an OCPI status code, or an outcome like timeout"
@@ -176,7 +184,7 @@ func (p parameters) failed() bool {
 
 // listMessages searches the journal, the newest first.
 func (s *Server) listMessages(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c, fields{}, s.cfg.Names}
 	q := journal.Query{
 		Filter: p.filter(), Since: p.time("since"), Until: p.time("until"),
 		Limit: p.number("limit", 100, 1, 1000), Cursor: c.Query("cursor"),
@@ -204,7 +212,7 @@ func (s *Server) listMessages(c *gin.Context) {
 // showMessage shows the first message with a correlation id, its legs, and the
 // others with the same id: what came back, for example.
 func (s *Server) showMessage(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c, fields{}, s.cfg.Names}
 	since, until := p.time("since"), p.time("until")
 	if p.failed() {
 		return

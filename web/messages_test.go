@@ -240,6 +240,18 @@ func TestStream_SendsWhatPasses(t *testing.T) {
 	}
 }
 
+func TestStream_SoManyAreOpenAtATime(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for range 100 {
+		listen(t, s.url, "")
+	}
+	refused := s.call("GET", "/api/v1/messages/stream", "").want(http.StatusTooManyRequests).wantError("too many streams")
+	if refused.header.Get("Retry-After") == "" {
+		t.Error("it does not say when to try again")
+	}
+}
+
 // The admin listener bounds how long a request may take to arrive; a stream
 // outlasts that, and ends when the server shuts down.
 func TestStream_OutlastsTheReadTimeoutAndEndsAtShutdown(t *testing.T) {

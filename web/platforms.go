@@ -39,9 +39,12 @@ type platformJSON struct {
 	PeerVersionsURL string          `json:"peer_versions_url"`
 	Endpoints       []ocpi.Endpoint `json:"endpoints"`
 	Quirks          parties.Quirks  `json:"quirks"`
-	LastSeen        *time.Time      `json:"last_seen"`
-	CreatedAt       *time.Time      `json:"created_at"`
-	UpdatedAt       *time.Time      `json:"updated_at"`
+	// ClientCertificate is the key that the platform's client certificate must
+	// have; null binds none.
+	ClientCertificate *parties.CertificateKey `json:"client_certificate"`
+	LastSeen          *time.Time              `json:"last_seen"`
+	CreatedAt         *time.Time              `json:"created_at"`
+	UpdatedAt         *time.Time              `json:"updated_at"`
 	// TokenAPending tells that a token A was issued and not yet used.
 	TokenAPending bool `json:"token_a_pending"`
 	// TokenA is in the answer that issues it, and nowhere else.
@@ -60,6 +63,9 @@ func (s *Server) show(p parties.Platform) platformJSON {
 		VersionsURL: s.cfg.Registrar.Hub().VersionsURL(), PeerVersionsURL: p.VersionsURL,
 		Endpoints: append([]ocpi.Endpoint{}, p.Endpoints...), Quirks: p.Quirks,
 		LastSeen: moment(lastSeen), CreatedAt: moment(p.CreatedAt), UpdatedAt: moment(p.UpdatedAt),
+	}
+	if p.ClientCertificate != "" {
+		out.ClientCertificate = &p.ClientCertificate
 	}
 	for _, party := range p.Parties() {
 		out.Parties = append(out.Parties, party.String())
@@ -111,11 +117,16 @@ func (s *Server) createPlatform(c *gin.Context) {
 	if a.Quirks != nil {
 		enrolment.Quirks = *a.Quirks
 	}
+	if a.ClientCertificate != nil {
+		enrolment.ClientCertificate = *a.ClientCertificate
+	}
 	p, token, err := s.cfg.Registrar.Enrol(c.Request.Context(), enrolment)
 	if err != nil {
 		s.failWith(c, err)
 		return
 	}
+	noteTarget(c, string(p.ID))
+	notePlatform(c, nil, &p)
 	out := s.show(p)
 	out.TokenA = token.Reveal()
 	c.Header("Location", "/api/v1/platforms/"+string(p.ID))
@@ -194,19 +205,24 @@ func (s *Server) patchPlatform(c *gin.Context) {
 }
 
 func (s *Server) deletePlatform(c *gin.Context) {
+	before := s.known(platformID(c))
 	if err := s.cfg.Registrar.Delete(c.Request.Context(), platformID(c)); err != nil {
 		s.failWith(c, err)
 		return
 	}
+	notePlatform(c, before, nil)
 	c.Status(http.StatusNoContent)
 }
 
 func (s *Server) issueToken(c *gin.Context) {
+	before := s.known(platformID(c))
 	p, token, err := s.cfg.Registrar.IssueToken(c.Request.Context(), platformID(c))
 	if err != nil {
 		s.failWith(c, err)
 		return
 	}
+	noteChange(c, "token_a", "", "made anew")
+	notePlatform(c, before, &p)
 	out := s.show(p)
 	out.TokenA = token.Reveal()
 	c.JSON(http.StatusOK, out)
@@ -233,7 +249,13 @@ func (s *Server) connectPlatform(c *gin.Context) {
 		fail(c, http.StatusUnprocessableEntity, "the call breaks a rule", faults)
 		return
 	}
+	noteChange(c, "versions_url", "", withoutQuery(in.VersionsURL))
 	s.answer(c)(s.cfg.Registrar.Connect(c.Request.Context(), platformID(c), in.VersionsURL, token))
+}
+
+func (s *Server) rotatePlatform(c *gin.Context) {
+	noteChange(c, "credentials", "", "offered anew")
+	s.answer(c)(s.cfg.Registrar.Rotate(c.Request.Context(), platformID(c)))
 }
 
 // change serves the calls that need nothing but the id.
@@ -241,12 +263,15 @@ func (s *Server) change(act func(context.Context, parties.PlatformID) (parties.P
 	return func(c *gin.Context) { s.answer(c)(act(c.Request.Context(), platformID(c))) }
 }
 
+// answer takes note of the platform as it is, and shows what became of it.
 func (s *Server) answer(c *gin.Context) func(parties.Platform, error) {
+	before := s.known(platformID(c))
 	return func(p parties.Platform, err error) {
 		if err != nil {
 			s.failWith(c, err)
 			return
 		}
+		notePlatform(c, before, &p)
 		c.JSON(http.StatusOK, s.show(p))
 	}
 }

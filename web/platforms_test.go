@@ -226,3 +226,26 @@ func TestSuspendAndResume(t *testing.T) {
 		t.Error("a resumed platform's token is not good")
 	}
 }
+
+func TestClientCertificate_IsBoundAndFreed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const key = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	written := "SHA256:" + strings.ToUpper(key[len("sha256:"):])
+	id := s.call("POST", "/api/v1/platforms", `{"name":"x","client_certificate":"`+written+`"}`).want(http.StatusCreated).platform().ID
+	path := "/api/v1/platforms/" + id
+	shown := func(want string) {
+		t.Helper()
+		if got := string(s.call("GET", path, "").want(http.StatusOK).body); !strings.Contains(got, `"client_certificate":`+want) {
+			t.Errorf("client_certificate is not %s in %s", want, got)
+		}
+	}
+	shown(`"` + key + `"`)
+	s.call("PATCH", path, `{"name":"y"}`).want(http.StatusOK)
+	shown(`"` + key + `"`)
+	for _, bad := range []string{`"00"`, `"sha256:00"`, `""`, `7`, `"sha512:` + key[7:] + `"`} {
+		s.call("PATCH", path, `{"client_certificate":`+bad+`}`).want(http.StatusUnprocessableEntity).wantFields("client_certificate")
+	}
+	s.call("PATCH", path, `{"client_certificate":null}`).want(http.StatusOK)
+	shown("null")
+}

@@ -2,19 +2,20 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	_ "embed"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/journal"
 	"busbar/ocpi"
@@ -31,6 +32,11 @@ type Server struct {
 	// streamsEnd is closed by endStreams.
 	streamsEnd chan struct{}
 	endStreams func()
+	brake      *brake
+	// brakeLog keeps whoever guesses tokens from filling the log.
+	brakeLog rate.Sometimes
+	// streams are open now.
+	streams atomic.Int32
 }
 
 // Config wires a Server; every field is needed.
@@ -41,12 +47,21 @@ type Config struct {
 	Catalog   *catalog.Catalog
 	Journal   *journal.Recorder
 	Fanout    *routing.Fanout
-	Metrics   prometheus.Gatherer
-	Logger    *slog.Logger
-	// AdminToken is the SHA-256 of the bearer token.
-	AdminToken [sha256.Size]byte
+	// Index and Journal are what an erasure erases from, Names what the journal
+	// calls tokens by. Alone tells that there are no other replicas to wait for.
+	Index   *routing.Index
+	Names   TokenNames
+	Alone   bool
+	Metrics prometheus.Gatherer
+	Logger  *slog.Logger
+	// Keyring tells who calls the admin API, Trail takes note of what they change.
+	Keyring *access.Keyring
+	Trail   *access.Trail
 	// Ready tells why the hub cannot serve; nil when it can.
 	Ready func(context.Context) error
+	// Routes tells why this replica cannot route, whatever the stores do; nil when
+	// it can.
+	Routes func() error
 }
 
 //go:embed openapi.yaml
@@ -58,64 +73,27 @@ func New(cfg Config) *Server {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.UseRawPath = true
-	s := &Server{cfg: cfg, engine: engine, explainer: cfg.Router.Explain, streamsEnd: make(chan struct{})}
+	s := &Server{
+		cfg: cfg, engine: engine, explainer: cfg.Router.Explain, streamsEnd: make(chan struct{}),
+		brake: newBrake(), brakeLog: rate.Sometimes{Interval: time.Minute},
+	}
 	s.endStreams = sync.OnceFunc(func() { close(s.streamsEnd) })
-	engine.Use(s.recoverPanic)
+	engine.Use(s.recoverPanic, harden)
 	engine.GET("/healthz", s.healthz)
 	engine.GET("/readyz", s.readyz)
+	engine.GET("/readyz/routing", s.readyzRouting)
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
 	engine.NoRoute(s.authenticateAPI, func(c *gin.Context) { fail(c, http.StatusNotFound, "no such URL", nil) })
 	engine.NoMethod(s.authenticateAPI, func(c *gin.Context) {
 		fail(c, http.StatusMethodNotAllowed, "this URL does not know the method", nil)
 	})
 
-	api := engine.Group("/api/v1", s.authenticate)
-	api.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
-	api.POST("/platforms", s.createPlatform)
-	api.GET("/platforms", s.listPlatforms)
-	api.GET("/platforms/:id", s.showPlatform)
-	api.PATCH("/platforms/:id", s.patchPlatform)
-	api.DELETE("/platforms/:id", s.deletePlatform)
-	api.POST("/platforms/:id/token", s.issueToken)
-	api.POST("/platforms/:id/connect", s.connectPlatform)
-	api.POST("/platforms/:id/rotate", s.change(cfg.Registrar.Rotate))
-	api.POST("/platforms/:id/suspend", s.change(cfg.Registrar.Suspend))
-	api.POST("/platforms/:id/resume", s.change(cfg.Registrar.Resume))
-	api.GET("/messages", s.listMessages)
-	api.GET("/messages/stream", s.streamMessages)
-	api.GET("/messages/:correlation_id", s.showMessage)
-	api.POST("/explain", s.explain)
-	api.GET("/agreements", s.listAgreements)
-	api.PUT("/agreements", s.putAgreement)
-	api.DELETE("/agreements", s.deleteAgreement)
-	api.GET("/catalog/locations", s.showCatalog)
-	api.GET("/overview", s.overview)
+	s.mount(engine.Group("/api/v1", s.authenticate))
 	return s
 }
 
 // Handler is the listener's handler.
 func (s *Server) Handler() http.Handler { return s.engine }
-
-// authenticate lets the holder of the admin token pass. Hashes are compared, so
-// the time says nothing about the token.
-func (s *Server) authenticate(c *gin.Context) {
-	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(sum[:], s.cfg.AdminToken[:]) != 1 {
-		c.Header("WWW-Authenticate", "Bearer")
-		fail(c, http.StatusUnauthorized, "header Authorization: Bearer with the admin token is needed", nil)
-		return
-	}
-	c.Header("Cache-Control", "no-store")
-	c.Next()
-}
-
-// authenticateAPI lets nobody without the token learn which URLs there are.
-func (s *Server) authenticateAPI(c *gin.Context) {
-	if path := c.Request.URL.Path; path == "/api" || strings.HasPrefix(path, "/api/") {
-		s.authenticate(c)
-	}
-}
 
 // healthz tells that the process serves.
 func (s *Server) healthz(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
@@ -134,6 +112,34 @@ func (s *Server) readyz(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"status": "ready"})
 }
 
+// readyzRouting tells that this replica can carry messages. Directly routed ones
+// need no store: a load balancer that asks here does not lose all replicas at
+// once with Redis or Postgres. What is missing is listed.
+func (s *Server) readyzRouting(c *gin.Context) {
+	if err := s.cfg.Routes(); err != nil {
+		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "not ready", "error": err.Error()})
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
+	defer cancel()
+	degraded := []string{}
+	if err := s.cfg.Ready(ctx); err != nil {
+		degraded = strings.Split(err.Error(), "\n")
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "ready", "degraded": degraded})
+}
+
+// harden keeps a browser from making more of an answer than it is. A page that
+// is served here one day says for itself what it may load.
+func harden(c *gin.Context) {
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	c.Header("X-Frame-Options", "DENY")
+	c.Header("Referrer-Policy", "no-referrer")
+	c.Header("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// recoverPanic makes an answer of a panic.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
 		if v := recover(); v != nil {

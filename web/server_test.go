@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -21,6 +22,7 @@ func TestAPI_NeedsTheAdminToken(t *testing.T) {
 			calls = append(calls, r.Method+" "+strings.Replace(r.Path, ":id", id, 1))
 		}
 	}
+	guesses := 0
 	// What does not exist says no more.
 	calls = append(calls, "GET /api", "GET /api/v1/nothing", "PUT /api/v1/platforms", "GET /api/v1/platforms/", "GET /api/v2/platforms")
 	for name, authorization := range map[string]string{
@@ -38,7 +40,9 @@ func TestAPI_NeedsTheAdminToken(t *testing.T) {
 	} {
 		for _, call := range calls {
 			method, path, _ := strings.Cut(call, " ")
-			got := s.callAs(authorization, method, path, "")
+			// From an address of its own: guesses are braked.
+			guesses++
+			got := s.callFrom(fmt.Sprintf("127.0.%d.%d", 1+guesses/250, 1+guesses%250), authorization, method, path, "")
 			if got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != "Bearer" {
 				t.Errorf("%s: %s: HTTP %d, WWW-Authenticate %q", name, call, got.status, got.header.Get("WWW-Authenticate"))
 			}
@@ -147,14 +151,29 @@ func TestInternalError_SaysNothingButLogs(t *testing.T) {
 	if err := s.stores.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, call := range []string{"POST /api/v1/platforms", "PATCH /api/v1/platforms/x"} {
-		method, path, _ := strings.Cut(call, " ")
-		got := s.call(method, path, `{"name":"x"}`).want(http.StatusInternalServerError)
+	for _, path := range []string{"/api/v1/audit", "/api/v1/tokens"} {
+		got := s.call("GET", path, "").want(http.StatusInternalServerError)
 		if string(got.body) != `{"error":"internal error"}` {
-			t.Errorf("%s: %s", call, got.body)
+			t.Errorf("%s: %s", path, got.body)
 		}
 	}
 	if logs := s.logs.String(); strings.Count(logs, "admin request failed") != 2 || !strings.Contains(logs, "closed") {
 		t.Errorf("the log does not say what failed:\n%s", logs)
 	}
+}
+
+func TestReadiness_OfRoutingOutlivesTheStores(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	degraded := func(want string) {
+		t.Helper()
+		if got := string(s.callAs("", "GET", "/readyz/routing", "").want(http.StatusOK).body); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	degraded(`{"degraded":[],"status":"ready"}`)
+	s.setReady(errors.Join(errors.New("database is down: refused"), errors.New("redis is down: refused")))
+	degraded(`{"degraded":["database is down: refused","redis is down: refused"],"status":"ready"}`)
+	s.setRoutes(errors.New("the hub is stopping"))
+	s.callAs("", "GET", "/readyz/routing", "").want(http.StatusServiceUnavailable).wantError("the hub is stopping")
 }

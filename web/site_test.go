@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/access"
 	"busbar/catalog"
 	"busbar/journal"
 	"busbar/ocpi"
@@ -36,6 +38,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// forwardedFor is what a proxy says in every request.
+const forwardedFor = "198.51.100.7"
+
 const adminToken = "the-admin-token-of-this-test"
 
 // site is an admin listener over real stores. When the test ends it looks for
@@ -49,10 +54,16 @@ type site struct {
 	directory *parties.Directory
 	registrar *parties.Registrar
 	journal   *journal.Recorder
+	index     *routing.Index
+	lessons   *failingLessons
+	keyring   *access.Keyring
+	trail     *access.Trail
+	audit     *auditStore
 	logs      *buffer
 
 	mu      sync.Mutex
 	ready   error
+	routes  error
 	answers []answer
 	// secrets are the tokens that exist, with what they are.
 	secrets map[string]string
@@ -94,13 +105,23 @@ func newSite(t *testing.T) *site {
 		Logger: logger, Metrics: registry,
 	})
 	s.journal = journal.New(journal.Config{Store: s.stores.Journal, Logger: logger, Hub: hub})
-	s.runJournal()
+	s.lessons = &failingLessons{LessonStore: s.stores.Lessons}
+	s.index = routing.NewIndex(routing.IndexConfig{Store: s.lessons, Logger: logger})
+	s.keyring = access.NewKeyring(access.KeyringConfig{
+		Root: sha256.Sum256([]byte(adminToken)), Store: s.stores.AdminTokens, Logger: logger,
+	})
+	s.audit = &auditStore{AuditStore: s.stores.Audit}
+	s.trail = access.NewTrail(access.TrailConfig{Store: s.audit, Logger: logger})
+	s.run(s.journal.Run)
+	s.run(s.keyring.Run)
+	s.run(s.trail.Run)
 	s.server = web.New(web.Config{
 		Directory: s.directory, Registrar: s.registrar, Metrics: registry, Logger: logger, Journal: s.journal,
-		Router:     routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
-		Catalog:    catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
-		Fanout:     routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
-		AdminToken: sha256.Sum256([]byte(adminToken)), Ready: s.readiness,
+		Router:  routing.NewRouter(routing.RouterConfig{Directory: s.directory, Hub: s.registrar.Hub(), Logger: logger}),
+		Catalog: catalog.New(catalog.Config{Store: s.stores.Catalog, Logger: logger}),
+		Index:   s.index, Names: s.stores.Names, Alone: true,
+		Fanout:  routing.NewFanout(routing.FanoutConfig{Directory: s.directory, Hub: hub, Logger: logger}),
+		Keyring: s.keyring, Trail: s.trail, Ready: s.readiness, Routes: s.routing,
 	})
 	listener := httptest.NewServer(s.server.Handler())
 	t.Cleanup(listener.Close)
@@ -110,11 +131,11 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// runJournal lasts until the test ends.
-func (s *site) runJournal() {
+// run lasts until the test ends.
+func (s *site) run(do func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	ended := make(chan struct{})
-	go func() { defer close(ended); s.journal.Run(ctx) }()
+	go func() { defer close(ended); do(ctx) }()
 	s.t.Cleanup(func() { cancel(); <-ended })
 }
 
@@ -122,6 +143,18 @@ func (s *site) readiness(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ready
+}
+
+func (s *site) routing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.routes
+}
+
+func (s *site) setRoutes(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes = err
 }
 
 func (s *site) setReady(err error) {
@@ -145,6 +178,19 @@ func (s *site) call(method, path, body string) answer {
 
 func (s *site) callAs(authorization, method, path, body string) answer {
 	s.t.Helper()
+	return s.send(http.DefaultTransport, authorization, method, path, body)
+}
+
+// callFrom sends a request from an address of this machine, of which it has all
+// of 127.0.0.0/8.
+func (s *site) callFrom(address, authorization, method, path, body string) answer {
+	s.t.Helper()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	return s.send(&http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}, authorization, method, path, body)
+}
+
+func (s *site) send(through http.RoundTripper, authorization, method, path, body string) answer {
+	s.t.Helper()
 	var reader io.Reader
 	var sent []byte
 	if body != "" {
@@ -154,10 +200,11 @@ func (s *site) callAs(authorization, method, path, body string) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	request.Header.Set("X-Forwarded-For", forwardedFor)
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}
-	response, err := http.DefaultTransport.RoundTrip(request)
+	response, err := through.RoundTrip(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -177,14 +224,23 @@ func (s *site) callAs(authorization, method, path, body string) answer {
 func (s *site) noteAnswer(got answer) {
 	var issued struct {
 		TokenA string `json:"token_a"`
+		Token  string `json:"token"`
 	}
-	if json.Unmarshal(got.body, &issued) == nil && issued.TokenA != "" {
+	_ = json.Unmarshal(got.body, &issued)
+	if issued.TokenA != "" {
 		issuing := strings.HasSuffix(got.what, "/token") || got.what == "POST /api/v1/platforms"
 		if !issuing {
 			s.t.Errorf("%s issues a token A", got.what)
 		}
 		s.secret(issued.TokenA, "the token A of "+got.what)
 		got.body = bytes.Replace(got.body, []byte(issued.TokenA), nil, 1)
+	}
+	if issued.Token != "" {
+		if got.what != "POST /api/v1/tokens" && !strings.HasSuffix(got.what, "/rotate") {
+			s.t.Errorf("%s issues an admin token", got.what)
+		}
+		s.secret(issued.Token, "the admin token of "+got.what)
+		got.body = bytes.Replace(got.body, []byte(issued.Token), nil, 1)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

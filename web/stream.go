@@ -15,8 +15,14 @@ import (
 const (
 	// heartbeatEvery keeps proxies from closing a stream on which nothing happens.
 	heartbeatEvery = 15 * time.Second
+	// recheckEvery is how soon a stream ends after its token.
+	recheckEvery = time.Second
 	// streamWrite bounds one write: a listener that does not read is let go.
 	streamWrite = 30 * time.Second
+	// mostStreams are open at a time: each has room for a thousand events.
+	mostStreams = 100
+	// streamRetry is when one that was refused may try again, in seconds.
+	streamRetry = "10"
 )
 
 // EndStreams ends all streams, which otherwise last as long as their clients
@@ -27,9 +33,15 @@ func (s *Server) EndStreams() { s.endStreams() }
 // with a message, legs when a broadcast has ended, lost with a number when events
 // are missing, replicas when those of other replicas are, or no longer.
 func (s *Server) streamMessages(c *gin.Context) {
-	p := parameters{c, fields{}}
+	p := parameters{c, fields{}, s.cfg.Names}
 	filter, recent := p.filter(), p.number("recent", 0, 0, 1000)
 	if p.failed() {
+		return
+	}
+	defer s.streams.Add(-1)
+	if s.streams.Add(1) > mostStreams {
+		c.Header("Retry-After", streamRetry)
+		fail(c, http.StatusTooManyRequests, "too many streams are open", nil)
 		return
 	}
 	out := stream{c: c, rc: http.NewResponseController(c.Writer)}
@@ -42,14 +54,25 @@ func (s *Server) streamMessages(c *gin.Context) {
 	listener := s.cfg.Journal.Subscribe(c.Request.Context(), filter, recent)
 	out.text(": listening\n\n")
 	out.gaps(listener)
-	heartbeat := time.NewTicker(heartbeatEvery)
+	s.follow(&out, listener)
+}
+
+// follow sends what the listener hears, until nobody takes it, the token ends or
+// the hub stops.
+func (s *Server) follow(out *stream, listener *journal.Listener) {
+	heartbeat, recheck := time.NewTicker(heartbeatEvery), time.NewTicker(recheckEvery)
 	defer heartbeat.Stop()
+	defer recheck.Stop()
 	for out.flush() {
 		select {
-		case <-c.Request.Context().Done():
+		case <-out.c.Request.Context().Done():
 			return
 		case <-s.streamsEnd:
 			return
+		case <-recheck.C:
+			if !s.isStillAdmitted(out.c) {
+				return
+			}
 		case <-heartbeat.C:
 			out.text(": still here\n\n")
 		case e, ok := <-listener.Events:

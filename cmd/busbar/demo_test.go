@@ -60,7 +60,7 @@ func watch(t *testing.T, want []string, args ...string) {
 	var errs bytes.Buffer
 	code := run(ctx, append([]string{
 		"demo", "--listen", fmt.Sprintf("127.0.0.1:%d", freePort(t)), "--admin-listen", "127.0.0.1:0", "--pace", "200",
-	}, args...), streams{out, &errs})
+	}, args...), streams{out: out, err: &errs})
 	if code != 0 || len(out.want) > 0 {
 		t.Errorf("exit code %d, still waiting for %q\n%s\n%s", code, out.want, out.text.String(), errs.String())
 	}
@@ -122,7 +122,7 @@ func TestDemo_Locations(t *testing.T) {
 		"a wrong address":  {[]string{"--admin-listen", "nowhere"}, exitUsage, "BUSBAR_ADMIN_LISTEN"},
 	} {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), append([]string{"demo"}, test.args...), streams{&out, &errs})
+		code := run(t.Context(), append([]string{"demo"}, test.args...), streams{out: &out, err: &errs})
 		if code != test.code || !strings.Contains(errs.String(), test.says) {
 			t.Errorf("%s: exit code %d, %q", name, code, errs.String())
 		}

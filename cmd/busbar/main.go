@@ -31,16 +31,20 @@ func (e usageError) Unwrap() error { return e.error }
 type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Run the hub."`
 	Demo    demoCommand    `cmd:"" help:"Run a hub on embedded defaults with a simulated network registered to it."`
+	Erase   eraseCommand   `cmd:"" help:"Erase what a running hub knows of a driver's token."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// streams are where a command writes.
-type streams struct{ out, err io.Writer }
+// streams are where a command writes, and reads.
+type streams struct {
+	out, err io.Writer
+	in       io.Reader
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal does not wait
-	code := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr})
+	code := run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr, os.Stdin})
 	stop()
 	os.Exit(code)
 }

@@ -40,13 +40,21 @@ type settings struct {
 	AllowPrivatePeers string `type:"switch" help:"Platforms may live on private and loopback addresses." placeholder:"BOOL"`
 	MaxBody           string `help:"Larger requests get 413 (16MiB)." placeholder:"SIZE"`
 
-	TLSCert     string `name:"tls-cert" help:"Certificate of the OCPI listener, PEM." placeholder:"FILE"`
-	TLSKey      string `name:"tls-key" help:"Its key, PEM." placeholder:"FILE"`
-	TLSClientCA string `name:"tls-client-ca" help:"Ask for client certificates of this CA, PEM." placeholder:"FILE"`
+	PlatformConcurrency string `help:"Requests of one platform in flight on a replica; more get 429 (256; 0: no limit)." placeholder:"NUMBER"`
+	PlatformRate        string `help:"Requests per second of one platform over all replicas; more get 429 (0: no limit)." placeholder:"NUMBER"`
+	BodyMemory          string `help:"Memory for bodies that are under way; without room, 429 (512MiB)." placeholder:"SIZE"`
+	MaxConnections      string `help:"Connections that the OCPI listener holds (10000)." placeholder:"NUMBER"`
+	TrustedProxies      string `help:"Proxies that tell the caller's address in X-Forwarded-For (none)." placeholder:"CIDR,…"`
+
+	TLSCert       string `name:"tls-cert" help:"Certificate of the OCPI listener, PEM." placeholder:"FILE"`
+	TLSKey        string `name:"tls-key" help:"Its key, PEM." placeholder:"FILE"`
+	TLSClientCA   string `name:"tls-client-ca" help:"Ask for client certificates of this CA, PEM." placeholder:"FILE"`
+	TLSClientAuth string `name:"tls-client-auth" help:"require: no connection without a client certificate; request: only platforms with a bound one need it (require)." placeholder:"require|request"`
 
 	LogLevel         string `help:"debug, info, warn or error (info)." placeholder:"LEVEL"`
 	LogFormat        string `help:"text or json (text)." placeholder:"FORMAT"`
 	JournalRetention string `help:"How long message metadata is kept (30d)." placeholder:"DURATION"`
+	AuditRetention   string `help:"How long the audit trail of the admin API is kept (365d)." placeholder:"DURATION"`
 
 	SuppressUnchanged string `type:"switch" help:"Do not send on broadcasts that change nothing but last_updated." placeholder:"BOOL"`
 	PullNewPlatforms  string `type:"switch" help:"Fetch the Locations and Tariffs of a CPO after its first registration." placeholder:"BOOL"`

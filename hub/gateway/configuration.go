@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"busbar/ocpi"
 	"busbar/parties"
+	"busbar/routing"
 )
 
 // configurationHandler answers a request of a configuration module.
@@ -23,26 +25,49 @@ func (g *Gateway) configuration(handle configurationHandler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		begin := time.Now()
 		ids := newEnvelope(c.Request)
-		caller, err := g.authenticate(c, g.cfg.Directory.Snapshot(), begin)
+		caller, allowance, err := g.admit(c, begin)
+		defer allowance.leave()
 		var response ocpi.Response
 		if err == nil {
 			response, err = handle(c, caller)
 		}
 		if err != nil {
-			refusal, known := refusalOf(err, false)
-			if !known {
-				g.cfg.Logger.Error("configuration request failed", "path", c.Request.URL.Path, "error", err)
-			}
-			response = ocpi.Refused(refusal)
-			if refusal.HTTP == http.StatusMethodNotAllowed {
-				response.Headers = []ocpi.Header{{Name: "Allow", Value: allowed(c)}}
-			}
-			g.logConfiguration(c, ids, caller, response, refusal.Message, begin)
-		} else {
-			g.logConfiguration(c, ids, caller, response, "", begin)
+			g.failFor(c, ids, caller, err, begin)
+			return
 		}
+		g.logConfiguration(c, ids, caller, response, "", begin)
 		writeConfiguration(c.Writer, ids, response)
 	}
+}
+
+// failFor answers an error.
+func (g *Gateway) failFor(c *gin.Context, ids envelope, caller parties.Caller, err error, begin time.Time) {
+	refusal, known := refusalOf(err, false)
+	if !known {
+		g.cfg.Logger.Error("configuration request failed", "path", c.FullPath(), "error", err)
+	}
+	response := ocpi.Refused(refusal)
+	if refusal.HTTP == http.StatusMethodNotAllowed && caller.Entry != nil {
+		response.Headers = []ocpi.Header{{Name: "Allow", Value: allowed(c)}}
+	}
+	if header, over := retryAfter(err); over {
+		response.Headers = []ocpi.Header{header}
+	}
+	if !g.count(err) {
+		g.logConfiguration(c, ids, caller, response, refusal.Message, begin)
+	}
+	writeConfiguration(c.Writer, ids, response)
+}
+
+// count counts what a bound refused. It tells that the log is to be spared: the
+// brake is for those who would fill it.
+func (g *Gateway) count(err error) (quiet bool) {
+	var over *overLimit
+	if !errors.As(err, &over) {
+		return false
+	}
+	g.metrics.refused[over.reason].Inc()
+	return over.reason == byBrake
 }
 
 // allowed are the methods that fit, where one was refused: of credentials those
@@ -64,16 +89,13 @@ func (g *Gateway) configurationError(refusal *ocpi.Error) gin.HandlerFunc {
 
 // fail answers a request that never became a message, and logs it.
 func (g *Gateway) fail(c *gin.Context, ids envelope, err error) {
-	refusal, _ := refusalOf(err, false)
-	response := ocpi.Refused(refusal)
-	g.logConfiguration(c, ids, parties.Caller{}, response, refusal.Message, time.Now())
-	writeConfiguration(c.Writer, ids, response)
+	g.failFor(c, ids, parties.Caller{}, err, time.Now())
 }
 
 func (g *Gateway) logConfiguration(c *gin.Context, ids envelope, caller parties.Caller, response ocpi.Response, detail string, begin time.Time) {
 	attrs := []any{
 		"correlation_id", ids.correlationID, "request_id", ids.requestID,
-		"method", c.Request.Method, "path", c.Request.URL.EscapedPath(),
+		"method", c.Request.Method, "path", routing.DiscreetURL(c.Request.URL.EscapedPath(), g.cfg.TokenName),
 		"http_status", response.HTTP, "ocpi_status", int(response.Status), "duration", time.Since(begin),
 	}
 	if caller.Entry != nil {
@@ -148,7 +170,9 @@ func (g *Gateway) exchangeCredentials(
 		if err != nil {
 			return ocpi.Response{}, err
 		}
-		body, err := readBody(c.Request, nil, g.cfg.MaxBody)
+		held := g.lease()
+		defer held.end()
+		body, err := readBody(c.Request, nil, g.cfg.MaxBody, &held)
 		if err != nil {
 			return ocpi.Response{}, err
 		}

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // listener hands out connections whose deadlines are cheap to move, and knows
@@ -19,25 +22,66 @@ type listener struct {
 }
 
 func (l listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: nc, open: l.open}
+		if l.open.add(c) {
+			return c, nil
+		}
+		nc.Close()
+		l.open.refused.Inc()
 	}
-	c := &conn{Conn: nc, open: l.open}
-	l.open.add(c)
-	return c, nil
 }
 
 // openConns are the connections of a server.
 type openConns struct {
+	bounds bounds
+	// refused counts the connections that the bound turned away.
+	refused prometheus.Counter
+
 	mu   sync.Mutex
 	open map[*conn]struct{}
 }
 
-func (o *openConns) add(c *conn) {
+// add lets a connection in. Where there are too many already, one that carries
+// no request makes room: who opens connections to use up the hub's loses them
+// first.
+func (o *openConns) add(c *conn) bool {
+	var unused *conn
+	defer func() {
+		if unused != nil {
+			unused.Conn.Close()
+			o.refused.Inc()
+		}
+	}()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if len(o.open) >= o.bounds.connections {
+		if unused = o.anyIdle(); unused == nil {
+			return false
+		}
+		delete(o.open, unused)
+	}
 	o.open[c] = struct{}{}
+	return true
+}
+
+// anyIdle finds a connection without a request, of the few that it looks at.
+func (o *openConns) anyIdle() *conn {
+	const looks = 64
+	seen := 0
+	for c := range o.open { // begins anywhere
+		if c.state.Load() == idle {
+			return c
+		}
+		if seen++; seen == looks {
+			return nil
+		}
+	}
+	return nil
 }
 
 func (o *openConns) remove(c *conn) {
@@ -79,6 +123,9 @@ type conn struct {
 	read, write time.Time
 	open        *openConns
 	state       atomic.Int32
+	arrival     arrival
+	// unread tells that the requester may still be sending what was refused.
+	unread atomic.Bool
 	// held is what was written while holding, for writeBehind.
 	held    []byte
 	holding bool
@@ -92,10 +139,49 @@ const (
 	answered
 )
 
+// arrival is how far a request, or a TLS handshake before it, has arrived. A
+// header that comes in one piece, as nearly all do, sets no timer; one that does
+// not has bounds.header from its first piece on, however many follow.
+type arrival int
+
+const (
+	awaited arrival = iota
+	begun
+	dripping
+	whole
+)
+
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (int, error) {
 	c.state.CompareAndSwap(answered, idle)
-	return c.Conn.Read(b)
+	if c.arrival == begun {
+		c.arrival = dripping
+		c.read = time.Now().Add(c.open.bounds.header)
+		if err := c.Conn.SetReadDeadline(c.read); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.arrival == awaited {
+		c.arrival = begun
+	}
+	return n, err
+}
+
+// arrived tells that a request's header is here; its body has its own time.
+func (c *conn) arrived() {
+	late := c.arrival == dripping
+	c.arrival = whole
+	if late {
+		c.read = time.Now().Add(c.open.bounds.read)
+		_ = c.Conn.SetReadDeadline(c.read) // a broken connection shows in reading
+	}
+}
+
+// ended tells that the answer was handed over.
+func (c *conn) ended() {
+	c.arrival = awaited
+	c.state.Store(answered)
 }
 
 // Write implements net.Conn.
@@ -124,8 +210,27 @@ func (c *conn) writeBehind(buffer *bufio.Writer, pieces ...[]byte) (int64, error
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
+	if c.unread.CompareAndSwap(true, false) {
+		c.linger()
+	}
 	c.open.remove(c)
 	return c.Conn.Close()
+}
+
+// Bounds of what is read from a requester that was refused while it was sending.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// linger reads on after the answer for a moment: closing a connection on which
+// something unread lies makes the requester's kernel forget the answer.
+func (c *conn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 }
 
 const deadlineStep = time.Second
@@ -141,6 +246,9 @@ func (c *conn) SetDeadline(t time.Time) error {
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.arrival == dripping {
+		c.arrival = awaited // the TLS handshake is over: the server waits for a request
+	}
 	if !moved(c.read, t) {
 		return nil
 	}

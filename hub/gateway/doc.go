@@ -7,6 +7,10 @@
 // Server puts the engine behind fasthttp's HTTP server, for what net/http's would
 // cost (server.go, exchange.go).
 //
+// It is also the gate: limits.go bounds what one platform takes, memory.go the
+// bodies of all, brake.go those who guess tokens, conn.go and header.go what a
+// connection may do. Nothing of this asks a store while a request waits.
+//
 // It decides nothing about where a message goes, and errors.go alone turns
 // errors into HTTP and OCPI status. The URL is read from the bytes that the
 // requester sent, not from gin's or net/http's decoded path: ids may hold

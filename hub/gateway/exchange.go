@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -45,16 +44,20 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 	target := string(c.Request.Header.RequestURI())
 	where, err := parseTarget(target)
 	if err == nil {
-		err = checkFraming(&c.Request.Header)
+		err = checkHeader(&c.Request.Header)
 	}
 	if err != nil {
 		s.refuse(c, err)
 		c.SetConnectionClose()
+		if own := underlying(c.Conn()); own != nil {
+			own.unread.Store(true)
+		}
 		return
 	}
 	if own := underlying(c.Conn()); own != nil {
+		own.arrived()
 		own.state.Store(busy)
-		defer own.state.Store(answered)
+		defer own.ended()
 	}
 	x := exchanges.Get().(*exchange)
 	x.begin(c)
@@ -75,10 +78,16 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 // parseTarget is url.ParseRequestURI, with a short cut for the many targets
 // that hold nothing to decode or to refuse.
 func parseTarget(target string) (*url.URL, error) {
+	if len(target) > maxTarget {
+		return nil, errLongTarget
+	}
 	if strings.Contains(target, "#") {
 		return nil, errors.New("a fragment in the request target")
 	}
 	path, query, _ := strings.Cut(target, "?")
+	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "http://") && !strings.HasPrefix(path, "https://") {
+		return nil, errTarget
+	}
 	simple := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//")
 	for i := 0; simple && i < len(target); i++ {
 		c := target[i]
@@ -88,51 +97,6 @@ func parseTarget(target string) (*url.URL, error) {
 		return url.ParseRequestURI(target)
 	}
 	return &url.URL{Path: path, RawQuery: query}, nil
-}
-
-var (
-	errFraming = errors.New("Transfer-Encoding that is not chunked alone")
-	errFolded  = errors.New("a header is folded over two lines")
-)
-
-// checkFraming refuses what another server may have read in another way before
-// the hub: folded header lines (RFC 9112, 5.2), and a length on a message that
-// is chunked (6.1).
-func checkFraming(h *fasthttp.RequestHeader) error {
-	raw := h.RawHeaders()
-	if bytes.Contains(raw, []byte("\n ")) || bytes.Contains(raw, []byte("\n\t")) {
-		return errFolded
-	}
-	length, chunked, encodings := false, false, 0
-	for rest := raw; len(rest) > 0; {
-		line := rest
-		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
-			line, rest = rest[:end], rest[end+1:]
-		} else {
-			rest = nil
-		}
-		// fasthttp has refused names with spaces.
-		if _, ok := headerValue(line, "Content-Length"); ok {
-			length = true
-		} else if value, ok := headerValue(line, "Transfer-Encoding"); ok {
-			encodings++
-			chunked = bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked"))
-		}
-	}
-	if encodings > 1 || encodings == 1 && (!chunked || length) {
-		return errFraming
-	}
-	return nil
-}
-
-// headerValue is what stands behind the colon of a line that begins with the
-// name.
-func headerValue(line []byte, name string) ([]byte, bool) {
-	n := len(name)
-	if len(line) <= n || line[n] != ':' || line[0]|0x20 != name[0]|0x20 || !bytes.EqualFold(line[:n], []byte(name)) {
-		return nil, false
-	}
-	return line[n+1:], true
 }
 
 // method returns the method without a copy for the ones that OCPI knows.
@@ -245,13 +209,24 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// readAhead is how much of a body fasthttp reads with the header.
+const readAhead = 8 << 10
+
 // finish sends an answer without a body if the handler wrote nothing, and ends
 // the connection when the request's body was not read to its end: what is left
 // of it is no next request.
 func (x *exchange) finish() {
 	x.WriteHeader(http.StatusOK)
-	if !x.body.ended && x.c.Request.Header.ContentLength() != 0 && x.c.Request.Header.ContentLength() != -2 {
+	length := x.c.Request.Header.ContentLength()
+	if !x.body.ended && length > 0 && length <= readAhead {
+		// All of it is here: whoever is refused often need not connect anew.
+		_, _ = io.CopyN(io.Discard, &x.body, int64(length))
+	}
+	if !x.body.ended && length != 0 && length != -2 {
 		x.c.SetConnectionClose()
+		if own := underlying(x.c.Conn()); own != nil {
+			own.unread.Store(true)
+		}
 	}
 	x.c, x.body = nil, body{}
 }

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -116,39 +114,6 @@ func readAddresses(r *http.Request, req *ocpi.Request) error {
 		}
 	}
 	return nil
-}
-
-// readBody reads a body of at most most bytes into buf.
-func readBody(r *http.Request, buf []byte, most int64) ([]byte, error) {
-	if r.ContentLength > most {
-		return nil, tooLarge(most)
-	}
-	if encoding := first(r, "Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, ocpi.HTTPErrorf(http.StatusUnsupportedMediaType, ocpi.ClientError,
-			"header Content-Encoding: %q is not supported, send the body as it is", encoding)
-	}
-	if n := r.ContentLength; n >= int64(cap(buf)) {
-		buf = make([]byte, 0, n+1)
-	}
-	buf = buf[:0]
-	for {
-		if len(buf) == cap(buf) {
-			// Room for more, if only to see the end.
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := r.Body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > most:
-			return nil, tooLarge(most)
-		case errors.Is(err, io.EOF) && int64(len(buf)) < r.ContentLength:
-			return nil, badRequest("body has %d bytes, Content-Length says %d", len(buf), r.ContentLength)
-		case errors.Is(err, io.EOF):
-			return buf, nil
-		case err != nil:
-			return nil, badRequest("body could not be read: %v", err)
-		}
-	}
 }
 
 // checkBody holds that the body is JSON (S1). A standard module's POST, PUT and

@@ -12,10 +12,24 @@ import (
 )
 
 // bodies holds request bodies while they are forwarded.
-var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+var bodies = sync.Pool{New: func() any { return &requestBody{buf: make([]byte, 0, 4<<10)} }}
 
-// largestPooled bounds the buffers that wait for reuse.
-const largestPooled = 256 << 10
+// requestBody is the buffer of a body, and what it takes of the bound.
+type requestBody struct {
+	buf []byte
+	lease
+	// done tells that nobody reads the buffer any more, which after a panic is not
+	// known.
+	done bool
+}
+
+// finish gives the body back.
+func (b *requestBody) finish() {
+	b.end()
+	if b.done && cap(b.buf) <= freeBody {
+		bodies.Put(b)
+	}
+}
 
 // route serves the functional modules.
 func (g *Gateway) route(c *gin.Context) {
@@ -28,7 +42,7 @@ func (g *Gateway) route(c *gin.Context) {
 	}
 	g.carry(c, ids, now, &ocpi.Request{
 		Version: where.version, Module: where.module, Interface: where.side, Path: where.path, Query: where.query,
-	}, func(caller parties.Caller, req *ocpi.Request, body *[]byte) routing.Reply {
+	}, func(caller parties.Caller, req *ocpi.Request, body *requestBody) routing.Reply {
 		if req.Version == "" {
 			req.Version = caller.Platform.Version
 		}
@@ -64,7 +78,7 @@ func (g *Gateway) callback(c *gin.Context) {
 	}
 	g.carry(c, ids, now, &ocpi.Request{
 		Version: v, Module: ocpi.ModuleCommands, Interface: ocpi.Sender,
-	}, func(caller parties.Caller, req *ocpi.Request, body *[]byte) routing.Reply {
+	}, func(caller parties.Caller, req *ocpi.Request, body *requestBody) routing.Reply {
 		if err := g.readRoutedBody(c, req, body); err != nil {
 			return g.refuse(req, err, now)
 		}
@@ -75,37 +89,43 @@ func (g *Gateway) callback(c *gin.Context) {
 // carry authenticates the caller, completes the request, and writes what answer
 // returns. The body's buffer is reused afterwards.
 func (g *Gateway) carry(c *gin.Context, ids envelope, now time.Time, req *ocpi.Request,
-	answer func(parties.Caller, *ocpi.Request, *[]byte) routing.Reply) {
-	caller, err := g.authenticate(c, g.cfg.Directory.Snapshot(), now)
+	answer func(parties.Caller, *ocpi.Request, *requestBody) routing.Reply) {
+	caller, allowance, err := g.admit(c, now)
+	defer allowance.leave()
 	if err == nil && !caller.MayRoute() {
 		err = unauthorized("this credentials token opens versions and credentials only, until the registration is complete")
 	}
 	if err != nil {
-		g.fail(c, ids, err)
+		g.failFor(c, ids, caller, err, now)
 		return
 	}
 	req.Method, req.RequestID, req.CorrelationID = c.Request.Method, ids.requestID, ids.correlationID
-	body := bodies.Get().(*[]byte)
+	body := bodies.Get().(*requestBody)
+	body.lease, body.done = g.lease(), false
+	defer body.finish()
 	reply := answer(caller, req, body)
 	writeReply(c, ids, reply)
-	if cap(*body) <= largestPooled {
-		bodies.Put(body)
-	}
+	body.done = true
 }
 
 // readRoutedBody reads the body into the buffer and holds that it is JSON.
-func (g *Gateway) readRoutedBody(c *gin.Context, req *ocpi.Request, buf *[]byte) error {
-	body, err := readBody(c.Request, *buf, g.cfg.MaxBody)
+func (g *Gateway) readRoutedBody(c *gin.Context, req *ocpi.Request, into *requestBody) error {
+	body, err := readBody(c.Request, into.buf, g.cfg.MaxBody, &into.lease)
 	if err != nil {
 		return err
 	}
-	*buf, req.Body = body, body
+	into.buf, req.Body = body, body
 	return checkBody(req)
 }
 
 func (g *Gateway) refuse(req *ocpi.Request, err error, now time.Time) routing.Reply {
 	refusal, _ := refusalOf(err, true)
-	return g.cfg.Router.Refuse(req, refusal, now)
+	reply := g.cfg.Router.Refuse(req, refusal, now)
+	if header, over := retryAfter(err); over {
+		g.count(err)
+		reply.Headers = append(reply.Headers, header)
+	}
+	return reply
 }
 
 // writeReply writes a routed answer, past the header map that gin and net/http

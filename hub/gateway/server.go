@@ -23,6 +23,7 @@ import (
 type Server struct {
 	fast    *fasthttp.Server
 	handler http.Handler
+	bounds  bounds
 	tls     *tls.Config
 	conns   openConns
 	// base is the parent of every request's context; cancel ends it.
@@ -30,31 +31,54 @@ type Server struct {
 	cancel context.CancelFunc
 }
 
-// Limits of a connection, against slow and hostile clients.
+// bounds are the limits of connections, against slow and hostile clients. Tests
+// set their own.
+type bounds struct {
+	// read bounds the arrival of a request, and how long a connection may stay
+	// idle: one value for both, so that conn seldom has to move it.
+	read time.Duration
+	// header bounds, from its first bytes on, the arrival of a header and of what
+	// is read ahead of the body, and that of a TLS handshake.
+	header time.Duration
+	write  time.Duration
+	// connections are how many may be open.
+	connections int
+}
+
+func (g *Gateway) bounds() bounds {
+	return bounds{read: 60 * time.Second, header: 10 * time.Second, write: 60 * time.Second, connections: g.cfg.MaxConnections}
+}
+
 const (
-	// readTimeout bounds the arrival of a request, and how long a connection
-	// may stay idle: one value for both, so that conn seldom has to move it.
-	readTimeout  = 60 * time.Second
-	writeTimeout = 60 * time.Second
+	// maxTarget bounds the URL of a request. OCPI's URLs have at most 255
+	// characters, links to the next page some more.
+	maxTarget = 8 << 10
 	// maxHeader bounds request line and header.
 	maxHeader = 16 << 10
-	// prefetch is how much of a body is read before a handler asks for it, and
-	// so before the caller is authenticated.
+	// prefetch is how long a body may be that fasthttp does not stream. Of any body
+	// it reads no more than 8 KiB before the caller is authenticated.
 	prefetch = 64 << 10
 )
 
 // NewServer makes the gateway's server. A nil TLS configuration serves plain
 // HTTP.
 func (g *Gateway) NewServer(t *tls.Config) *Server {
-	s := &Server{handler: g.engine, tls: t, conns: openConns{open: make(map[*conn]struct{})}}
+	s := newServer(g.engine, g.bounds(), t)
+	s.fast.ExpectHandler, s.fast.Logger = g.expect, slogPrinter{g.cfg.Logger}
+	s.conns.refused = g.metrics.refused[byConnections]
+	return s
+}
+
+func newServer(handler http.Handler, b bounds, t *tls.Config) *Server {
+	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b}}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.fast = &fasthttp.Server{
-		Handler: s.serve, ErrorHandler: s.refuse, ExpectHandler: g.expect,
-		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: readTimeout,
+		Handler: s.serve, ErrorHandler: s.refuse,
+		ReadTimeout: b.read, WriteTimeout: b.write, IdleTimeout: b.read,
+		Concurrency:    2 * b.connections, // its own bound answers in the accepting goroutine: openConns' comes first
 		ReadBufferSize: maxHeader, MaxRequestBodySize: prefetch, StreamRequestBody: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
 		DisablePreParseMultipartForm: true, SecureErrorLogMessage: true,
-		Logger: slogPrinter{g.cfg.Logger},
 	}
 	return s
 }
@@ -94,18 +118,25 @@ const idleLook = 100 * time.Millisecond
 // refuse answers what is no HTTP request. There are no ids to return.
 func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
 	status, reason := http.StatusBadRequest, "this is not a valid HTTP/1.1 request"
+	if errors.Is(err, errLongTarget) {
+		status, reason = http.StatusRequestURITooLong, errLongTarget.Error()
+	}
 	var small *fasthttp.ErrSmallBuffer
-	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &small):
 		status, reason = http.StatusRequestHeaderFieldsTooLarge, "the request line and header have more bytes than this hub takes"
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case isTimeout(err):
 		status, reason = http.StatusRequestTimeout, "the request did not arrive in time"
 	}
 	c.Response.Reset()
 	c.SetStatusCode(status)
 	c.SetContentType("application/json")
 	c.SetBody(ocpi.Envelope(nil, ocpi.ClientError, reason))
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // slogPrinter takes fasthttp's own complaints, which are about connections.
@@ -119,14 +150,26 @@ func (p slogPrinter) Printf(format string, args ...any) {
 // expect answers Expect: 100-continue: whoever asks first need not send a body
 // that will be refused.
 func (g *Gateway) expect(c *fasthttp.RequestCtx) int {
-	var refusal *ocpi.Error
+	now := time.Now()
+	var err error
 	header := string(c.Request.Header.Peek("Authorization"))
-	if _, ok := g.cfg.Directory.Snapshot().Authenticate(header, time.Now()); !ok {
-		refusal = unauthorized("the credentials token is missing or not known to this hub")
+	if _, ok := g.cfg.Directory.Snapshot().Authenticate(header, now); !ok {
+		var forwarded []string
+		for _, line := range c.Request.Header.PeekAll("X-Forwarded-For") {
+			forwarded = append(forwarded, string(line))
+		}
+		err = g.stranger(clientAddr(c.RemoteAddr(), forwarded, g.cfg.TrustedProxies), now,
+			"the credentials token is missing or not known to this hub")
 	} else if int64(c.Request.Header.ContentLength()) > g.cfg.MaxBody {
-		refusal = tooLarge(g.cfg.MaxBody)
-	} else {
+		err = tooLarge(g.cfg.MaxBody)
+	}
+	if err == nil {
 		return http.StatusContinue
+	}
+	g.count(err)
+	refusal, _ := refusalOf(err, false)
+	if header, over := retryAfter(err); over {
+		c.Response.Header.Set(header.Name, header.Value)
 	}
 	c.SetContentType("application/json")
 	c.SetBody(ocpi.Refused(refusal).Body)

@@ -26,6 +26,8 @@ type Client struct {
 type poolKey struct {
 	tls  bool
 	addr string
+	// guarded connections were made to a public address whatever the Dialer allows.
+	guarded bool
 }
 
 type lastPool struct {
@@ -77,11 +79,21 @@ type Call struct {
 	// that is on none of its registered hosts.
 	Anonymous bool
 
+	// Stranger is for a URL whose host's name is none of the registered ones'. It
+	// has to be public even where platforms may live on private addresses: the
+	// operator sees which hosts are registered, and nobody sees this one, which
+	// came in a message.
+	Stranger bool
+
 	// Brisk is for one of many calls that are made at the same time. It leaves the
 	// look at a connection out that was used a moment ago. What a
 	// platform sends unasked, or its closing the connection in that moment, then
 	// spoils the call: for calls whose answer nobody else is given.
 	Brisk bool
+
+	// Held is asked in the moment before the call is written: when it says no,
+	// nothing is. Nil: it is always written.
+	Held func() bool
 
 	// slash is the trailing slash that the peer asked for.
 	slash slash
@@ -143,7 +155,7 @@ func (c *Client) authorized(ctx context.Context, deadline time.Time, call *Call)
 // better is what a call came to whose second attempt failed: the first answer
 // if nothing was sent again, else the failure, since the peer may have acted.
 func better(first *Answer, second error) (*Answer, error) {
-	if f := FailureOf(second); f == Unreachable || f == Busy {
+	if f := FailureOf(second); f == Unreachable || f == Busy || f == Withdrawn {
 		return first, nil
 	}
 	first.Release()
@@ -184,8 +196,8 @@ func (c *Client) evict() bool {
 	return false
 }
 
-func (c *Client) pool(t *Target) (*pool, error) {
-	key := poolKey{t.tls, t.addr}
+func (c *Client) pool(t *Target, guarded bool) (*pool, error) {
+	key := poolKey{t.tls, t.addr, guarded}
 	if last := c.last.Load(); last != nil && last.key == key {
 		return last.pool, nil
 	}
@@ -199,7 +211,7 @@ func (c *Client) pool(t *Target) (*pool, error) {
 	case len(c.pools) >= maxHosts && !c.evict():
 		return nil, errTooManyHosts
 	default:
-		p = c.dialer.newPool(*t)
+		p = c.dialer.newPool(*t, guarded)
 		c.pools[key] = p
 	}
 	c.last.Store(&lastPool{key, p})

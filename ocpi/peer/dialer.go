@@ -37,6 +37,7 @@ type Dialer struct {
 	// What follows is dial and the bounds above; tests set their own.
 	open                func(context.Context, *Target) (net.Conn, error)
 	maxConns, maxAnswer int
+	memory              Memory
 }
 
 // DialerConfig configures a Dialer.
@@ -47,13 +48,18 @@ type DialerConfig struct {
 	// TLS is the base of every TLS configuration; nil means the system's roots.
 	// The server name is filled in, and TLS 1.2 is the least.
 	TLS *tls.Config
+	// Memory bounds the bytes of all answers beyond 64 KiB each; nil does not.
+	Memory Memory
 }
 
 // NewDialer makes a Dialer.
 func NewDialer(cfg DialerConfig) *Dialer {
 	d := &Dialer{
 		net: net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}, tls: &tls.Config{},
-		maxConns: MaxConns, maxAnswer: MaxAnswer,
+		maxConns: MaxConns, maxAnswer: MaxAnswer, memory: cfg.Memory,
+	}
+	if d.memory == nil {
+		d.memory = unbounded{}
 	}
 	d.open = d.dial
 	if cfg.TLS != nil {
@@ -71,7 +77,11 @@ func NewDialer(cfg DialerConfig) *Dialer {
 
 // dial opens one connection and, for https, completes the TLS handshake.
 func (d *Dialer) dial(ctx context.Context, t *Target) (net.Conn, error) {
-	c, err := d.net.DialContext(ctx, "tcp", t.addr)
+	dialer := d.net
+	if t.guarded {
+		dialer.Control = guard
+	}
+	c, err := dialer.DialContext(ctx, "tcp", t.addr)
 	if err != nil || !t.tls {
 		return c, err
 	}
@@ -98,7 +108,8 @@ var errUnfair = errors.New("the requester did not wait for the connection")
 // newPool makes the pool for the host of t. Its breaker guards dialling only:
 // while a host refuses connections, requests to it fail at once, and a host
 // that is up costs nothing.
-func (d *Dialer) newPool(t Target) *pool {
+func (d *Dialer) newPool(t Target, guarded bool) *pool {
+	t.guarded = guarded
 	breaker := gobreaker.NewCircuitBreaker[net.Conn](gobreaker.Settings{
 		Timeout:     breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },

@@ -24,6 +24,10 @@ const (
 	Cancelled Failure = "cancelled"
 	// Busy: all connections to the platform were in use until the deadline.
 	Busy Failure = "busy"
+	// Full: the hub had no room for the answer.
+	Full Failure = "full"
+	// Withdrawn: Call.Held said no, so nothing was sent.
+	Withdrawn Failure = "withdrawn"
 )
 
 // Error is a call that got no answer. Its text names the host, never the path,

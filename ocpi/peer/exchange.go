@@ -24,7 +24,7 @@ func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, a
 		}
 		return nil, &Error{Failure: f, Host: call.Target.host, Err: err}
 	}
-	pool, err := c.pool(call.Target)
+	pool, err := c.pool(call.Target, call.Stranger)
 	if err != nil {
 		return fail(Unreachable, err)
 	}
@@ -78,7 +78,9 @@ func unreadable(cn *conn, err error) *Error {
 	switch {
 	case cn.readErr != nil:
 		return broken(cn.readErr)
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+	case errors.Is(err, errNoMemory):
+		return &Error{Failure: Full, Err: err}
+	case errors.Is(err, fasthttp.ErrBodyTooLarge), errors.Is(err, errBodyTooLarge):
 		err = errBodyTooLarge
 	case errors.As(err, &small):
 		err = errHeaderTooLarge
@@ -108,7 +110,10 @@ func (c *Client) send(ctx context.Context, cn *conn, call *Call, authorization s
 	// A requester that goes away wakes the read below.
 	stop := afterFunc(ctx, func() { cn.SetDeadline(aLongTimeAgo) })
 	defer stop()
-	if err := write(cn, call, authorization); err != nil {
+	switch err := write(cn, call, authorization); {
+	case err == errWithdrawn:
+		return nil, false, &Error{Failure: Withdrawn, Err: err}
+	case err != nil:
 		return nil, false, broken(err)
 	}
 	// Others that are ready go on first: then the answer is more often there when
@@ -120,20 +125,20 @@ func (c *Client) send(ctx context.Context, cn *conn, call *Call, authorization s
 		br.Reset(nil)
 		readers.Put(br)
 	}()
-	resp := fasthttp.AcquireResponse()
-	err := resp.ReadLimitBody(br, c.dialer.maxAnswer)
-	if err != nil || resp.StatusCode() < 200 {
+	answer := &Answer{resp: fasthttp.AcquireResponse(), dialer: c.dialer}
+	err := answer.read(br, c.dialer.maxAnswer)
+	if err != nil || answer.Status() < 200 {
 		failed := &Error{Failure: BadAnswer, Err: errSwitched} // 101, which nobody asked for
 		if err != nil {
 			failed = unreadable(cn, err)
 		}
-		fasthttp.ReleaseResponse(resp)
+		answer.Release()
 		return nil, true, failed
 	}
 	// Bytes behind the answer belong to nothing that was asked. A wake-up that
 	// stop came too late for would hit the connection's next call.
-	reusable := stop() && br.Buffered() == 0 && !closes(&resp.Header)
-	return &Answer{resp: resp, reusable: reusable}, true, nil
+	answer.reusable = stop() && br.Buffered() == 0 && !closes(&answer.resp.Header)
+	return answer, true, nil
 }
 
 // closes tells that the peer will close the connection. The parser knows only
@@ -154,6 +159,8 @@ var (
 // smallBody is copied behind the header, to leave in one write.
 const smallBody = 32 << 10
 
+var errWithdrawn = errors.New("the call was withdrawn before it was sent")
+
 func write(w net.Conn, call *Call, authorization string) error {
 	buf := writers.Get().(*[]byte)
 	defer func() {
@@ -162,6 +169,9 @@ func write(w net.Conn, call *Call, authorization string) error {
 		}
 	}()
 	*buf = appendHeader((*buf)[:0], call, authorization)
+	if call.Held != nil && !call.Held() {
+		return errWithdrawn
+	}
 	if len(call.Body) <= smallBody {
 		*buf = append(*buf, call.Body...)
 		_, err := w.Write(*buf)
@@ -219,13 +229,15 @@ func appendLine(b []byte, name, value string) []byte {
 type Answer struct {
 	resp     *fasthttp.Response
 	reusable bool
+	// big is the body when the response does not hold it; held is what it takes of
+	// the dialer's memory.
+	big    *[]byte
+	held   int64
+	dialer *Dialer
 }
 
 // Status is the HTTP status.
 func (a *Answer) Status() int { return a.resp.StatusCode() }
-
-// Body is the body, empty when there is none.
-func (a *Answer) Body() []byte { return a.resp.Body() }
 
 // Header is the value of a header, empty when it is absent.
 func (a *Answer) Header(name string) string { return string(a.resp.Header.Peek(name)) }
@@ -234,12 +246,4 @@ func (a *Answer) Header(name string) string { return string(a.resp.Header.Peek(n
 func (a *Answer) Encoded() bool {
 	e := a.resp.Header.ContentEncoding()
 	return len(e) > 0 && string(e) != "identity"
-}
-
-// Release gives the buffers back.
-func (a *Answer) Release() {
-	if a.resp != nil {
-		fasthttp.ReleaseResponse(a.resp)
-		a.resp = nil
-	}
 }

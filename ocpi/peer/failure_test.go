@@ -286,3 +286,49 @@ func TestReasonsAreForTheOtherSidesEngineer(t *testing.T) {
 		t.Error("failures are classified otherwise")
 	}
 }
+
+func TestWhatIsWithdrawnIsNotWritten(t *testing.T) {
+	t.Parallel()
+	handle, came := recording()
+	p := listen(t, handle)
+	c := p.client(t)
+	held := true
+	call := &Call{Method: "PUT", Target: target(t, p.url), Body: []byte(`{}`), Held: func() bool { return held }}
+	finish(c.Do(t.Context(), soon(), call)).succeeds(t)
+	<-came
+	for _, body := range [][]byte{[]byte(`{}`), make([]byte, 2*smallBody)} {
+		held, call.Body = false, body
+		finish(c.Do(t.Context(), soon(), call)).fails(t, Withdrawn)
+	}
+	held, call.Body = true, []byte(`{}`)
+	finish(c.Do(t.Context(), soon(), call)).succeeds(t)
+	<-came
+	select {
+	case r := <-came:
+		t.Errorf("it was written: %s", r.head)
+	default:
+	}
+}
+
+// A call that was refused once is not repeated with another token, if it is
+// withdrawn meanwhile.
+func TestWhatIsWithdrawnIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	p := listen(t, func(l *link) {
+		for {
+			if _, more := l.request(); !more {
+				return
+			}
+			asked.Add(1)
+			l.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	answer, err := p.client(t).Do(t.Context(), soon(), &Call{
+		Method: "PUT", Target: target(t, p.url), Held: func() bool { return asked.Load() == 0 },
+	})
+	if err != nil || answer.Status() != 401 || asked.Load() != 1 {
+		t.Fatalf("%v after %d calls", err, asked.Load())
+	}
+	answer.Release()
+}

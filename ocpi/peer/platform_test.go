@@ -239,3 +239,37 @@ func (c *Client) onlyPool() *pool {
 	}
 	return nil
 }
+
+// counted is a Memory that shows what is taken.
+type counted struct {
+	mu         sync.Mutex
+	free, held int64
+}
+
+func (m *counted) TryAcquire(n int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held+n > m.free {
+		return false
+	}
+	m.held += n
+	return true
+}
+
+func (m *counted) Release(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held -= n
+}
+
+func (m *counted) taken() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held
+}
+
+func (m *counted) limit(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free = n
+}

@@ -274,7 +274,7 @@ func TestAPlatformHasABoundOfHosts(t *testing.T) {
 	}
 	to(maxHosts+1).fails(t, Unreachable)
 	// TLS to a host is another connection than plain text.
-	if a, b := target(t, "http://h:443/"), target(t, "https://h/"); (poolKey{a.tls, a.addr}) == (poolKey{b.tls, b.addr}) {
+	if a, b := target(t, "http://h:443/"), target(t, "https://h/"); (poolKey{a.tls, a.addr, false}) == (poolKey{b.tls, b.addr, false}) {
 		t.Error("http and https share a pool")
 	}
 	if c.Form() != ocpi.TokenBase64 {

@@ -20,6 +20,8 @@ type Target struct {
 	// path is escaped and may be empty; query is without the question mark.
 	path, query string
 	raw         string
+	// guarded is set in a pool's own copy, see poolKey.
+	guarded bool
 	// slash is what the peer asked for at the URL itself, once it has.
 	slash *atomic.Int32
 }
@@ -74,6 +76,13 @@ func (t *Target) Join(path, query string) string {
 // SameHost tells whether two targets are served by the same host and port, in
 // the same way.
 func (t *Target) SameHost(o *Target) bool { return t.tls == o.tls && strings.EqualFold(t.addr, o.addr) }
+
+// SameName tells whether two targets are on hosts of one name, whatever the port.
+func (t *Target) SameName(o *Target) bool {
+	name, _, _ := net.SplitHostPort(t.addr)
+	other, _, _ := net.SplitHostPort(o.addr)
+	return strings.EqualFold(name, other)
+}
 
 // appendURI writes the request target. With nothing to add it is the
 // advertised URL, trailing slash and all; otherwise exactly one slash stands at

@@ -165,7 +165,7 @@ func TestADamagedCopyIsNone(t *testing.T) {
 		func(key string) error { return redis.HSet(t.Context(), key, "p:x", "{").Err() },
 	} {
 		fill(t, c, 1, storagetest.FullPlatform("NL"))
-		if err := damage("busbar:{" + namespace + "}:directory:2"); err != nil {
+		if err := damage("busbar:{" + namespace + "}:directory:3"); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok, err := c.Load(t.Context()); ok || err != nil {
@@ -180,7 +180,7 @@ func TestAClosedGapLeavesNothingBehind(t *testing.T) {
 	c, p := cache(t, redis, namespace, 0), storagetest.Platform("p")
 	clean := func() {
 		t.Helper()
-		n, err := redis.HLen(t.Context(), "busbar:{"+namespace+"}:directory:2").Result()
+		n, err := redis.HLen(t.Context(), "busbar:{"+namespace+"}:directory:3").Result()
 		if err != nil || n != 3 {
 			t.Errorf("the copy has %d fields, %v, want the revision, the agreements and the platform", n, err)
 		}

@@ -13,7 +13,7 @@ import (
 
 // format is part of the copy's key: a binary that writes rows which another one
 // would misread counts it up, and both keep their own copy.
-const format = "2"
+const format = "3"
 
 // agreementsField holds all agreements; platformField the platform of an id.
 const agreementsField = "agreements"
@@ -53,24 +53,25 @@ func decodeAgreements(encoded string) ([]parties.Agreement, error) {
 // platformRow is a platform as it stands in the copy. Times are microseconds
 // since 1970, as in the store; nil is the zero time.
 type platformRow struct {
-	ID           parties.PlatformID    `json:"id"`
-	Name         string                `json:"name,omitempty"`
-	Approved     []claimRow            `json:"approved,omitempty"`
-	Roles        []claimRow            `json:"roles,omitempty"`
-	Status       ocpi.ConnectionStatus `json:"status,omitempty"`
-	StatusSince  *int64                `json:"status_since,omitempty"`
-	Held         bool                  `json:"held,omitempty"`
-	Version      ocpi.Version          `json:"version,omitempty"`
-	VersionLimit ocpi.Version          `json:"version_limit,omitempty"`
-	VersionsURL  string                `json:"versions_url,omitempty"`
-	Endpoints    []ocpi.Endpoint       `json:"endpoints,omitempty"`
-	Inbound      []tokenRow            `json:"inbound,omitempty"`
-	Outbound     string                `json:"outbound,omitempty"` // sealed
-	Quirks       parties.Quirks        `json:"quirks"`
-	CreatedAt    *int64                `json:"created_at,omitempty"`
-	UpdatedAt    *int64                `json:"updated_at,omitempty"`
-	LastSeen     *int64                `json:"last_seen,omitempty"`
-	Revision     int64                 `json:"revision"`
+	ID                parties.PlatformID     `json:"id"`
+	Name              string                 `json:"name,omitempty"`
+	Approved          []claimRow             `json:"approved,omitempty"`
+	Roles             []claimRow             `json:"roles,omitempty"`
+	Status            ocpi.ConnectionStatus  `json:"status,omitempty"`
+	StatusSince       *int64                 `json:"status_since,omitempty"`
+	Held              bool                   `json:"held,omitempty"`
+	Version           ocpi.Version           `json:"version,omitempty"`
+	VersionLimit      ocpi.Version           `json:"version_limit,omitempty"`
+	VersionsURL       string                 `json:"versions_url,omitempty"`
+	Endpoints         []ocpi.Endpoint        `json:"endpoints,omitempty"`
+	Inbound           []tokenRow             `json:"inbound,omitempty"`
+	Outbound          string                 `json:"outbound,omitempty"` // sealed
+	Quirks            parties.Quirks         `json:"quirks"`
+	ClientCertificate parties.CertificateKey `json:"client_certificate,omitempty"`
+	CreatedAt         *int64                 `json:"created_at,omitempty"`
+	UpdatedAt         *int64                 `json:"updated_at,omitempty"`
+	LastSeen          *int64                 `json:"last_seen,omitempty"`
+	Revision          int64                  `json:"revision"`
 }
 
 type claimRow struct {
@@ -91,7 +92,7 @@ func encode(p parties.Platform, revision int64, sealer *seal.Sealer) (string, er
 	row := platformRow{
 		ID: p.ID, Name: p.Name, Status: p.Status, StatusSince: micros(p.StatusSince), Held: p.Held,
 		Version: p.Version, VersionLimit: p.VersionLimit, VersionsURL: p.VersionsURL,
-		Endpoints: p.Endpoints, Quirks: p.Quirks,
+		Endpoints: p.Endpoints, Quirks: p.Quirks, ClientCertificate: p.ClientCertificate,
 		CreatedAt: micros(p.CreatedAt), UpdatedAt: micros(p.UpdatedAt), LastSeen: micros(p.LastSeen),
 		Revision: revision,
 	}
@@ -128,7 +129,7 @@ func decode(encoded string, sealer *seal.Sealer) (parties.Platform, error) {
 	p := parties.Platform{
 		ID: row.ID, Name: row.Name, Status: row.Status, StatusSince: moment(row.StatusSince), Held: row.Held,
 		Version: row.Version, VersionLimit: row.VersionLimit, VersionsURL: row.VersionsURL,
-		Endpoints: row.Endpoints, Quirks: row.Quirks,
+		Endpoints: row.Endpoints, Quirks: row.Quirks, ClientCertificate: row.ClientCertificate,
 		CreatedAt: moment(row.CreatedAt), UpdatedAt: moment(row.UpdatedAt), LastSeen: moment(row.LastSeen),
 		Revision: row.Revision,
 	}

@@ -21,6 +21,10 @@ const CallbackURL = "callback-url"
 // next; its owner is the context in which the cursor was made.
 const Cursor = "cursor"
 
+// Erasure is the purpose of a note that what is known of a token was erased; it
+// has no owner.
+const Erasure = "erasure"
+
 // Parcel is the purpose of a broadcast that waits to be sent; its owner is its
 // number in the outbox. ParcelObject is that of the object it is about.
 const (

@@ -82,19 +82,37 @@ func (s *Catalog) Since(ctx context.Context, revision int64) (rows []catalog.Row
 	return rows, upTo, nil
 }
 
-// sincePage is after how many objects Since ends with their revision.
-const sincePage = 2000
+// sincePage is after how many objects Since ends with their revision, sinceBytes
+// before how many bytes of documents; one revision is given whole.
+const (
+	sincePage  = 2000
+	sinceBytes = 32 << 20
+)
 
 // partOf is the revision that ends a part of what is newer than a revision: that
 // of the last object of a page, or the newest.
 func partOf(tx *gorm.DB, revision, newest int64) (upTo int64, err error) {
-	var last []int64
-	err = tx.Raw("SELECT revision FROM catalog WHERE revision > ? ORDER BY revision LIMIT 1 OFFSET ?",
-		revision, sincePage-1).Scan(&last).Error
-	if err != nil || len(last) == 0 {
-		return newest, err
+	var sizes []struct{ Revision, Size int64 }
+	err = tx.Raw("SELECT revision, COALESCE(OCTET_LENGTH(document), 0) AS size FROM catalog "+
+		"WHERE revision > ? ORDER BY revision LIMIT ?", revision, sincePage).Scan(&sizes).Error
+	if err != nil {
+		return 0, err
 	}
-	return last[0], nil
+	upTo = newest
+	// whole is the last revision that ended before the present one.
+	var whole, present, bytes int64
+	for _, s := range sizes {
+		if s.Revision != present {
+			whole, present = present, s.Revision
+		}
+		if bytes += s.Size; bytes > sinceBytes && whole > 0 {
+			return whole, nil
+		}
+	}
+	if len(sizes) == sincePage {
+		upTo = present
+	}
+	return upTo, nil
 }
 
 // newerThan are the objects with a revision behind the first up to the other.
@@ -155,6 +173,13 @@ func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []ca
 		if have < next.Revision-1 {
 			// The raised clock keeps other writers out, and what they committed
 			// before is visible: Postgres looks anew in each statement.
+			upTo, err := partOf(tx, have, next.Revision)
+			if err != nil {
+				return err
+			}
+			if upTo < next.Revision {
+				return catalog.ErrBehind
+			}
 			if newer, err = newerThan(tx, have, next.Revision); err != nil {
 				return err
 			}
@@ -170,7 +195,10 @@ func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []ca
 		}
 		return write(tx, rows, next)
 	})
-	if err != nil && !errors.Is(err, errNothing) {
+	switch {
+	case errors.Is(err, catalog.ErrBehind):
+		return 0, catalog.ErrBehind
+	case err != nil && !errors.Is(err, errNothing):
 		return 0, fault("write to the catalog", err)
 	}
 	return revision, nil

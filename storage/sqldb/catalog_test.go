@@ -29,7 +29,7 @@ func TestLessonsOnSQLiteMeetTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestLessons(t, func(t *testing.T) (a, b routing.LessonStore) {
 		db := opened(t, onSQLite(t))
-		return db.Lessons(), db.Lessons()
+		return lessons(t, db), lessons(t, db)
 	})
 }
 
@@ -37,7 +37,7 @@ func TestLessonsOnPostgresMeetTheContract(t *testing.T) {
 	t.Parallel()
 	storagetest.TestLessons(t, func(t *testing.T) (a, b routing.LessonStore) {
 		d := onPostgres(t)
-		return opened(t, d).Lessons(), opened(t, d).Lessons()
+		return lessons(t, opened(t, d)), lessons(t, opened(t, d))
 	})
 }
 
@@ -54,22 +54,5 @@ func TestSegmentsOnPostgresMeetTheContract(t *testing.T) {
 	storagetest.TestSegments(t, func(t *testing.T) (a, b journal.Store) {
 		d := onPostgres(t)
 		return opened(t, d).Segments(), opened(t, d).Segments()
-	})
-}
-
-func TestMarksOnSQLiteMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestMarks(t, func(t *testing.T) (a, b routing.MarkStore, c catalog.Store) {
-		db := opened(t, onSQLite(t))
-		return db.Marks(), db.Marks(), db.Catalog("a")
-	})
-}
-
-func TestMarksOnPostgresMeetTheContract(t *testing.T) {
-	t.Parallel()
-	storagetest.TestMarks(t, func(t *testing.T) (a, b routing.MarkStore, c catalog.Store) {
-		d := onPostgres(t)
-		db := opened(t, d)
-		return db.Marks(), opened(t, d).Marks(), db.Catalog("a")
 	})
 }

@@ -4,7 +4,8 @@
 // A DB is one opened and migrated database. Platforms implements parties.Store
 // on it, agreements included, Callbacks routing.CallbackStore, Catalog catalog.Store, Lessons
 // routing.LessonStore, Segments journal.Store, Outbox routing.OutboxStore, for which
-// Catalog notes each commit. The write transactions of
+// Catalog notes each commit, AdminTokens access.TokenStore, Audit access.AuditStore.
+// The write transactions of
 // Platforms begin by raising the one row of table directory, whose lock orders
 // them: a revision that is visible was preceded by all smaller ones. Those of
 // Catalog do so with catalog_clock, those that add to Outbox with outbox_clock. On SQLite the single writing connection does

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"busbar/routing"
+	"busbar/storage/seal"
 )
 
 // Lessons is the record of what traffic taught. It implements
@@ -19,12 +20,23 @@ import (
 // Its write transactions come one after the other on Postgres: replicas learn
 // the same things at the same time, and to wait for each other's rows in
 // different orders would be a deadlock. They are few and off the request path.
-type Lessons struct{ db *DB }
+//
+// A lesson stands under a pseudonym of its key, since whoever reads the database
+// could try all uids on a plain hash. After a rotation, what the older secrets
+// named is still found, and goes when it expires.
+type Lessons struct {
+	db     *DB
+	names  *seal.Pseudonyms
+	sealer *seal.Sealer
+}
 
 var _ routing.LessonStore = (*Lessons)(nil)
 
-// Lessons gives access to the lessons.
-func (db *DB) Lessons() *Lessons { return &Lessons{db: db} }
+// Lessons gives access to the lessons. names hides their keys, and sealer what
+// was erased.
+func (db *DB) Lessons(names *seal.Pseudonyms, sealer *seal.Sealer) *Lessons {
+	return &Lessons{db: db, names: names, sealer: sealer}
+}
 
 // lockLessons is for the two-number kind of advisory locks, which the
 // migrations' lock is not of.
@@ -33,7 +45,7 @@ const lockLessons = "SELECT pg_advisory_xact_lock(1651864162, 4)"
 // SaveLessons implements routing.LessonStore. A lesson without an end is an
 // error. A failure may leave some of the lessons saved; they may be given again.
 func (s *Lessons) SaveLessons(ctx context.Context, lessons []routing.Lesson) error {
-	for part := range slices.Chunk(newLessonRows(lessons), batch) {
+	for part := range slices.Chunk(s.rows(lessons), batch) {
 		err := s.change(ctx, func(tx *gorm.DB) error { return insertLessons(tx, part) })
 		if err != nil {
 			return fault("save lessons", err)
@@ -44,12 +56,12 @@ func (s *Lessons) SaveLessons(ctx context.Context, lessons []routing.Lesson) err
 
 // ReplaceLessons implements routing.LessonStore, in one transaction.
 func (s *Lessons) ReplaceLessons(ctx context.Context, lessons []routing.Lesson) error {
-	rows := newLessonRows(lessons)
+	rows := s.rows(lessons)
 	if len(rows) == 0 {
 		return nil
 	}
 	return fault("replace lessons", s.change(ctx, func(tx *gorm.DB) error {
-		if err := takeOut(tx, rows); err != nil {
+		if err := s.takeOut(tx, rows, lessons); err != nil {
 			return err
 		}
 		for part := range slices.Chunk(rows, batch) {
@@ -64,11 +76,12 @@ func (s *Lessons) ReplaceLessons(ctx context.Context, lessons []routing.Lesson) 
 // DropLessons implements routing.LessonStore. A failure may leave some of them
 // dropped; they may be given again.
 func (s *Lessons) DropLessons(ctx context.Context, lessons []routing.Lesson) error {
-	for part := range slices.Chunk(newLessonRows(lessons), batch) {
+	for part := range slices.Chunk(lessons, batch) {
 		err := s.change(ctx, func(tx *gorm.DB) error {
-			for _, row := range part {
-				err := tx.Exec("DELETE FROM lessons WHERE key = ? AND owner = ? AND with_party = ?",
-					row.Key, row.Owner, row.WithParty).Error
+			for i := range part {
+				pair := &part[i].Pair
+				err := tx.Exec("DELETE FROM lessons WHERE key IN ? AND owner = ? AND with_party = ?",
+					s.stored(part[i].Key), pair.Owner.String(), pair.With.String()).Error
 				if err != nil {
 					return err
 				}
@@ -86,10 +99,10 @@ func (s *Lessons) DropLessons(ctx context.Context, lessons []routing.Lesson) err
 // party that it shared with.
 func (s *Lessons) Lessons(ctx context.Context, keys []routing.LessonKey, now time.Time) ([]routing.Lesson, error) {
 	var lessons []routing.Lesson
-	for part := range slices.Chunk(distinct(keys), batch) {
+	stored, asked := s.storedAll(keys)
+	for part := range slices.Chunk(stored, batch) {
 		var rows []lessonRow
-		err := s.db.read.WithContext(ctx).Where("key IN ? AND expires_at > ?", part, now.UnixMicro()).
-			Order("key, owner, with_party").Find(&rows).Error
+		err := s.db.read.WithContext(ctx).Where("key IN ? AND expires_at > ?", part, now.UnixMicro()).Find(&rows).Error
 		if err != nil {
 			return nil, fault("load lessons", err)
 		}
@@ -98,10 +111,23 @@ func (s *Lessons) Lessons(ctx context.Context, keys []routing.LessonKey, now tim
 			if err != nil {
 				return nil, fault("load lessons", err)
 			}
+			lesson.Key = asked[string(rows[i].Key)]
 			lessons = append(lessons, lesson)
 		}
 	}
-	return lessons, nil
+	return latest(lessons), nil
+}
+
+// latest sorts lessons; of those under several secrets it keeps the later end.
+func latest(lessons []routing.Lesson) []routing.Lesson {
+	place := func(a, b routing.Lesson) int {
+		return cmp.Or(bytes.Compare(a.Key[:], b.Key[:]),
+			bytes.Compare(a.Pair.Owner[:], b.Pair.Owner[:]), bytes.Compare(a.Pair.With[:], b.Pair.With[:]))
+	}
+	slices.SortFunc(lessons, func(a, b routing.Lesson) int {
+		return cmp.Or(place(a, b), b.ExpiresAt.Compare(a.ExpiresAt))
+	})
+	return slices.CompactFunc(lessons, func(a, b routing.Lesson) bool { return place(a, b) == 0 })
 }
 
 // ForgetLessons implements routing.LessonStore. It works step by step, since a
@@ -117,7 +143,7 @@ func (s *Lessons) ForgetLessons(ctx context.Context, now time.Time, most int) (i
 			return sum, fault("forget lessons", err)
 		}
 		if sum += n; n == 0 {
-			return sum, nil
+			return sum, fault("forget lessons", s.forgetErasures(ctx, now))
 		}
 	}
 }
@@ -160,14 +186,15 @@ func (s *Lessons) change(ctx context.Context, do func(*gorm.DB) error) error {
 	})
 }
 
-// takeOut deletes all lessons of the rows' keys. A row whose pair was among them
-// takes over the later expiry.
-func takeOut(tx *gorm.DB, rows []lessonRow) error {
-	keys := make([]routing.LessonKey, len(rows))
-	for i := range rows {
-		keys[i] = routing.LessonKey(rows[i].Key)
+// takeOut deletes all lessons of the keys. A row whose pair was among them takes
+// over the later expiry.
+func (s *Lessons) takeOut(tx *gorm.DB, rows []lessonRow, lessons []routing.Lesson) error {
+	keys := make([]routing.LessonKey, len(lessons))
+	for i := range lessons {
+		keys[i] = lessons[i].Key
 	}
-	for part := range slices.Chunk(distinct(keys), batch) {
+	stored, _ := s.storedAll(keys)
+	for part := range slices.Chunk(stored, batch) {
 		var old []lessonRow
 		if err := tx.Where("key IN ?", part).Find(&old).Error; err != nil {
 			return err
@@ -208,14 +235,14 @@ type lessonRow struct {
 
 func (lessonRow) TableName() string { return "lessons" }
 
-// newLessonRows sorts lessons and drops those that are given twice, but for the
-// later expiry.
-func newLessonRows(lessons []routing.Lesson) []lessonRow {
+// rows sorts lessons and drops those that are given twice, but for the later
+// expiry.
+func (s *Lessons) rows(lessons []routing.Lesson) []lessonRow {
 	rows := make([]lessonRow, 0, len(lessons))
 	for i := range lessons {
 		l := &lessons[i]
 		rows = append(rows, lessonRow{
-			Key: l.Key[:], Kind: string(l.Kind),
+			Key: s.stored(l.Key)[0], Kind: string(l.Kind),
 			Owner: l.Pair.Owner.String(), WithParty: l.Pair.With.String(), ExpiresAt: micros(l.ExpiresAt),
 		})
 	}
@@ -244,23 +271,34 @@ func later(a, b *int64) *int64 {
 	return new(max(*a, *b))
 }
 
-// distinct are the keys as the database takes them, each once.
-func distinct(keys []routing.LessonKey) [][]byte {
-	sorted := slices.Clone(keys)
-	slices.SortFunc(sorted, func(a, b routing.LessonKey) int { return bytes.Compare(a[:], b[:]) })
-	sorted = slices.Compact(sorted)
-	list := make([][]byte, len(sorted))
-	for i := range sorted {
-		list[i] = sorted[i][:]
+// stored are the keys under which lessons of a key stand, that of the first
+// secret first.
+func (s *Lessons) stored(key routing.LessonKey) [][]byte {
+	names := s.names.All(seal.Lesson, string(key[:]))
+	stored := make([][]byte, len(names))
+	for i := range names {
+		stored[i] = names[i][:len(key)]
 	}
-	return list
+	return stored
 }
 
+// storedAll are those of many keys, each once, and which is whose.
+func (s *Lessons) storedAll(keys []routing.LessonKey) (stored [][]byte, asked map[string]routing.LessonKey) {
+	asked = make(map[string]routing.LessonKey, len(keys))
+	for _, key := range keys {
+		for _, name := range s.stored(key) {
+			if _, twice := asked[string(name)]; !twice {
+				asked[string(name)] = key
+				stored = append(stored, name)
+			}
+		}
+	}
+	return stored, asked
+}
+
+// lesson is the row without its key.
 func (row *lessonRow) lesson() (routing.Lesson, error) {
 	l := routing.Lesson{Kind: routing.LessonKind(row.Kind), ExpiresAt: moment(row.ExpiresAt)}
-	if copy(l.Key[:], row.Key) != len(l.Key) {
-		return l, fmt.Errorf("lesson: key of %d bytes", len(row.Key))
-	}
 	if err := l.Pair.Owner.UnmarshalText([]byte(row.Owner)); err != nil {
 		return l, fmt.Errorf("lesson: owner: %w", err)
 	}

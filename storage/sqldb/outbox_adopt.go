@@ -2,7 +2,6 @@ package sqldb
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"gorm.io/gorm"
@@ -16,9 +15,6 @@ const lockAdoption = "SELECT pg_advisory_xact_lock(1651864162, 9)"
 
 // Adopt implements routing.OutboxStore.
 func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
-	if from == to {
-		return nil, nil, errors.New("adopt broadcasts: they are the replica's own")
-	}
 	err = s.change(ctx, func(tx *gorm.DB) (err error) {
 		revisions, parcels = nil, nil
 		if s.lock() != "" {

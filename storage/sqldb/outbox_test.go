@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 
 	"busbar/catalog"
 	"busbar/routing"
@@ -146,24 +148,28 @@ func TestParcelsAreErasedByTheirTokensUID(t *testing.T) {
 // the table is made: nobody's, so that its owner is dead.
 func TestTheMarkOfAPreviousBinaryBecomesTheOutbox(t *testing.T) {
 	onBoth(t, func(t *testing.T, d database) {
-		db := opened(t, d)
-		for n := range int64(4) {
-			_, err := db.Catalog("a").Commit(t.Context(), n, func(_ []catalog.Row, revision, seq int64) []catalog.Row {
-				return []catalog.Row{storagetest.Location(fmt.Sprint(revision), seq+1, revision)}
-			})
-			if err != nil {
+		raw, dialect := rawPool(t, d), goose.DialectPostgres
+		if d.file != "" {
+			dialect = goose.DialectSQLite3
+			if err := os.MkdirAll(filepath.Dir(d.file), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
-		raw := rawPool(t, d)
-		// The database as the previous binary left it.
-		for _, statement := range []string{
-			"DROP TABLE outbox_commits", "DROP TABLE outbox_parcels", "DROP TABLE outbox_clock",
-			"DELETE FROM goose_db_version WHERE version_id >= 9", "UPDATE catalog_clock SET mark = 2",
-		} {
-			if _, err := raw.ExecContext(t.Context(), statement); err != nil {
+		previous, err := goose.NewProvider(dialect, raw, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := previous.UpTo(t.Context(), 8); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 4 {
+			if _, err := raw.ExecContext(t.Context(), fmt.Sprintf("INSERT INTO catalog (key, module, owner, id, seq, revision, deleted, document) "+
+				"VALUES ('key%d', 'locations', 'NLCPA', 'id%d', %d, %d, FALSE, '{}')", n+1, n+1, n+1, n+1)); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if _, err := raw.ExecContext(t.Context(), "UPDATE catalog_clock SET revision = 4, last_seq = 4, mark = 2"); err != nil {
+			t.Fatal(err)
 		}
 		next := outboxOf(opened(t, d), "b", sealer(t, 0))
 		replicas, err := next.Outbox.Replicas(t.Context())

@@ -25,6 +25,8 @@ type platformRow struct {
 	VersionsURL  string
 	Outbound     string
 	Quirks       string
+	// ClientCertificate is of migration 00011.
+	ClientCertificate string
 	// gorm sets fields of these names itself unless told not to.
 	CreatedAt *int64 `gorm:"autoCreateTime:false"`
 	UpdatedAt *int64 `gorm:"autoUpdateTime:false"`
@@ -92,7 +94,7 @@ func newPlatformRow(p parties.Platform, revision int64, sealer *seal.Sealer) (pl
 		ID: string(p.ID), Name: p.Name,
 		Status: string(p.Status), StatusSince: micros(p.StatusSince), Held: p.Held,
 		Version: string(p.Version), VersionLimit: string(p.VersionLimit), VersionsURL: p.VersionsURL,
-		Quirks:    string(quirks),
+		Quirks: string(quirks), ClientCertificate: string(p.ClientCertificate),
 		CreatedAt: micros(p.CreatedAt), UpdatedAt: micros(p.UpdatedAt), LastSeen: micros(p.LastSeen),
 		Revision: revision,
 	}
@@ -108,8 +110,8 @@ func (row *platformRow) platform(sealer *seal.Sealer) (parties.Platform, error) 
 		ID: parties.PlatformID(row.ID), Name: row.Name,
 		Status: ocpi.ConnectionStatus(row.Status), StatusSince: moment(row.StatusSince), Held: row.Held,
 		Version: ocpi.Version(row.Version), VersionLimit: ocpi.Version(row.VersionLimit),
-		VersionsURL: row.VersionsURL,
-		CreatedAt:   moment(row.CreatedAt), UpdatedAt: moment(row.UpdatedAt), LastSeen: moment(row.LastSeen),
+		VersionsURL: row.VersionsURL, ClientCertificate: parties.CertificateKey(row.ClientCertificate),
+		CreatedAt: moment(row.CreatedAt), UpdatedAt: moment(row.UpdatedAt), LastSeen: moment(row.LastSeen),
 		Revision: row.Revision,
 	}
 	if err := json.Unmarshal([]byte(row.Quirks), &p.Quirks); err != nil {

@@ -73,6 +73,16 @@ func (s *Segments) Bodies(ctx context.Context, ids []string) (map[string][]byte,
 	return bodies, nil
 }
 
+// RewriteSegment implements journal.Store.
+func (s *Segments) RewriteSegment(ctx context.Context, segment journal.Segment) error {
+	row := s.db.write.WithContext(ctx).Where("id = ?", []byte(segment.ID))
+	if segment.Records == 0 {
+		return fault("rewrite journal segment", row.Delete(&segmentRow{}).Error)
+	}
+	return fault("rewrite journal segment", row.Model(&segmentRow{}).
+		Updates(map[string]any{"body": present(segment.Body), "records": segment.Records}).Error)
+}
+
 // ForgetSegments implements journal.Store.
 func (s *Segments) ForgetSegments(ctx context.Context, before time.Time) (int64, error) {
 	return forget(ctx, "forget journal segments", s.db, func(tx *gorm.DB) *gorm.DB {

@@ -39,6 +39,7 @@ func TestCatalog(t *testing.T, open func(*testing.T) (a, b catalog.Store)) {
 		"rows come in their order":                            catalogOrder,
 		"Since tells what is newer":                           catalogSince,
 		"much that is newer comes in whole revisions":         catalogParts,
+		"large documents come in parts, too":                  catalogLargeParts,
 		"At tells what a revision still has":                  catalogAt,
 		"decide is told what others wrote":                    catalogNewer,
 		"a decide without rows commits nothing":               catalogNothing,
@@ -178,6 +179,38 @@ func catalogSince(t *testing.T, a, b catalog.Store) {
 		wantSince(t, b, int64(revision), 3, rows[revision:]...)
 	}
 	wantSince(t, b, 99, 3)
+}
+
+// catalogLargeParts: what is read at once is bounded in bytes, not only in
+// objects, and a commit does not read more either while it holds others back.
+func catalogLargeParts(t *testing.T, a, b catalog.Store) {
+	var rows []catalog.Row
+	for i := range 3 {
+		row := Location(fmt.Sprint("large", i), int64(i+1), int64(i+1))
+		row.Document = []byte(`{"id":"` + strings.Repeat("x", 12<<20) + `"}`)
+		commit(t, a, row)
+		rows = append(rows, row)
+	}
+	for _, step := range []struct {
+		revision, upTo int64
+		want           []catalog.Row
+	}{{0, 2, rows[:2]}, {2, 3, rows[2:]}} {
+		wantSince(t, b, step.revision, step.upTo, step.want...)
+	}
+	_, err := b.Commit(t.Context(), 0, func([]catalog.Row, int64, int64) []catalog.Row {
+		t.Error("decide runs with a part of what others wrote")
+		return nil
+	})
+	if !errors.Is(err, catalog.ErrBehind) {
+		t.Errorf("Commit = %v, want ErrBehind", err)
+	}
+	small := Location("small", 4, 4)
+	if revision, err := b.Commit(t.Context(), 2, func(newer []catalog.Row, _, _ int64) []catalog.Row {
+		wantRows(t, "newer", rows[2:], newer)
+		return []catalog.Row{small}
+	}); err != nil || revision != 4 {
+		t.Errorf("Commit = %d, %v, want 4", revision, err)
+	}
 }
 
 func catalogAt(t *testing.T, a, b catalog.Store) {
@@ -388,7 +421,11 @@ func gone(row catalog.Row) catalog.Row {
 // commit writes rows without looking at what is there.
 func commit(t *testing.T, s catalog.Store, rows ...catalog.Row) {
 	t.Helper()
-	if _, err := s.Commit(t.Context(), 0, func([]catalog.Row, int64, int64) []catalog.Row { return rows }); err != nil {
+	have, err := s.Revision(t.Context())
+	if err == nil {
+		_, err = s.Commit(t.Context(), have, func([]catalog.Row, int64, int64) []catalog.Row { return rows })
+	}
+	if err != nil {
 		t.Fatalf("Commit: %v", err)
 	}
 }

@@ -1,8 +1,9 @@
 // Package storagetest is what every store must pass: TestStore for a
 // parties.Store, TestCallbacks for a routing.CallbackStore, TestCatalog for a
 // catalog.Store, TestLessons for a routing.LessonStore, TestSegments for a
-// journal.Store, TestBroadcasts for a routing.BroadcastLog, TestMarks for a
-// routing.MarkStore, TestCache for a parties.Cache that keeps a copy, TestNews
+// journal.Store, TestBroadcasts for a routing.BroadcastLog and
+// TestSharedBroadcasts for one that replicas share, TestOutbox for a
+// routing.OutboxStore, TestCache for a parties.Cache that keeps a copy, TestNews
 // for any parties.Cache. The contract is the comments of those interfaces; each
 // sentence has a test.
 //

@@ -37,23 +37,26 @@ func lessonKey(name string) routing.LessonKey {
 func TestLessons(t *testing.T, open func(*testing.T) (a, b routing.LessonStore)) {
 	t.Helper()
 	tests := map[string]func(t *testing.T, a, b routing.LessonStore){
-		"every field survives":                           everyLessonField,
-		"what is unknown and what expired is not found":  lessonsNotFound,
-		"lessons of several keys are found at once":      severalLessons,
-		"the later end counts":                           laterLesson,
-		"a lesson may stand twice in a batch":            lessonTwice,
-		"a key has many pairs until they are replaced":   replaceLessons,
-		"one lesson of a key is dropped":                 dropLessons,
-		"a lesson without an end is refused":             endlessLesson,
-		"nothing is saved of nothing":                    noLessons,
-		"many lessons are saved and found":               manyLessons,
-		"what expired is forgotten":                      forgetLessons,
-		"beyond the most the first to expire go":         mostLessons,
-		"more than one step is forgotten":                forgetManyLessons,
-		"replicas that learn the same at once both save": concurrentLessons,
-		"replacing at once leaves one of them":           concurrentReplaces,
-		"each is forgotten once by replicas at once":     concurrentLessonForgets,
-		"a call that was given up is an error":           lessonsGivenUp,
+		"every field survives":                            everyLessonField,
+		"what is unknown and what expired is not found":   lessonsNotFound,
+		"lessons of several keys are found at once":       severalLessons,
+		"the later end counts":                            laterLesson,
+		"a lesson may stand twice in a batch":             lessonTwice,
+		"a key has many pairs until they are replaced":    replaceLessons,
+		"one lesson of a key is dropped":                  dropLessons,
+		"what is erased is gone, and other replicas hear": eraseLessons,
+		"an erasure may be bounded to an owner":           eraseOwner,
+		"erasures are forgotten after their life":         forgetErasures,
+		"a lesson without an end is refused":              endlessLesson,
+		"nothing is saved of nothing":                     noLessons,
+		"many lessons are saved and found":                manyLessons,
+		"what expired is forgotten":                       forgetLessons,
+		"beyond the most the first to expire go":          mostLessons,
+		"more than one step is forgotten":                 forgetManyLessons,
+		"replicas that learn the same at once both save":  concurrentLessons,
+		"replacing at once leaves one of them":            concurrentReplaces,
+		"each is forgotten once by replicas at once":      concurrentLessonForgets,
+		"a call that was given up is an error":            lessonsGivenUp,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +141,77 @@ func dropLessons(t *testing.T, a, b routing.LessonStore) {
 	}
 	saveLessons(t, a, first)
 	wantLessons(t, b, 0, "l other", first, second, third, other)
+}
+
+func eraseLessons(t *testing.T, a, b routing.LessonStore) {
+	wantErasures(t, b)
+	saveLessons(t, a, lesson("l", "NLCPA", 10), lesson("l", "NLCPB DEMSP", 10), lesson("m", "NLCPA", 10), lesson("other", "NLCPA", 10))
+	wantErased(t, a, 3, routing.Erasure{Key: lessonKey("l")}, routing.Erasure{Key: lessonKey("m")}, routing.Erasure{Key: lessonKey("none")})
+	wantLessons(t, b, 0, "l m none other", lesson("other", "NLCPA", 10))
+	wantErasures(t, b, routing.Erasure{Key: lessonKey("l")}, routing.Erasure{Key: lessonKey("m")}, routing.Erasure{Key: lessonKey("none")})
+	// Once more is another erasure: what was learned since goes too.
+	saveLessons(t, b, lesson("m", "NLCPA", 10))
+	wantErased(t, b, 1, routing.Erasure{Key: lessonKey("m")})
+	wantErased(t, b, 0, routing.Erasure{Key: lessonKey("m")})
+	if n := len(erasures(t, a)); n != 5 {
+		t.Errorf("%d erasures, want 5", n)
+	}
+	wantErased(t, a, 0)
+}
+
+func eraseOwner(t *testing.T, a, b routing.LessonStore) {
+	saveLessons(t, a, lesson("l", "NLCPA", 10), lesson("l", "NLCPA DEMSP", 10), lesson("l", "NLCPB", 10))
+	erasure := routing.Erasure{Key: lessonKey("l"), Owner: claim("NLCPA CPO").Party}
+	wantErased(t, b, 2, erasure)
+	wantLessons(t, a, 0, "l", lesson("l", "NLCPB", 10))
+	wantErasures(t, a, erasure)
+}
+
+func forgetErasures(t *testing.T, a, b routing.LessonStore) {
+	erasure := routing.Erasure{Key: lessonKey("l")}
+	wantErased(t, a, 0, erasure)
+	for _, step := range []struct {
+		now  time.Time
+		left int
+	}{{at(0).Add(routing.ErasureLife - time.Second), 1}, {at(0).Add(routing.ErasureLife), 0}} {
+		if _, err := b.ForgetLessons(t.Context(), step.now, 100); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(erasures(t, a)); n != step.left {
+			t.Errorf("%d erasures after %v, want %d", n, step.now.Sub(at(0)), step.left)
+		}
+	}
+}
+
+func erasures(t *testing.T, s routing.LessonStore) []routing.Erasure {
+	t.Helper()
+	list, err := s.Erasures(t.Context())
+	if err != nil {
+		t.Fatalf("Erasures: %v", err)
+	}
+	return list
+}
+
+// wantErasures compares without the order and the ids, which differ.
+func wantErasures(t *testing.T, s routing.LessonStore, want ...routing.Erasure) {
+	t.Helper()
+	got, ids := erasures(t, s), make(map[string]bool)
+	for i := range got {
+		ids[got[i].ID] = true
+		if got[i].ID = ""; !slices.Contains(want, got[i]) {
+			t.Errorf("erasure %+v, want one of %+v", got[i], want)
+		}
+	}
+	if len(ids) != len(want) || ids[""] {
+		t.Errorf("%d erasures, want %d", len(ids), len(want))
+	}
+}
+
+func wantErased(t *testing.T, s routing.LessonStore, want int64, list ...routing.Erasure) {
+	t.Helper()
+	if n, err := s.EraseLessons(t.Context(), list, at(0)); n != want || err != nil {
+		t.Errorf("EraseLessons = %d, %v, want %d", n, err, want)
+	}
 }
 
 func endlessLesson(t *testing.T, a, b routing.LessonStore) {

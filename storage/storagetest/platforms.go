@@ -84,6 +84,7 @@ func FullPlatform(country string) parties.Platform {
 		TokenForm: ocpi.TokenPlain, RegisterStatus: 201, ExtraRole: ocpi.RoleEMSP, SpentTokenReads: true,
 		CredentialsTwice: true, HideModules: []ocpi.ModuleID{ocpi.ModuleHubClientInfo, ocpi.ModuleCDRs},
 	}
+	p.ClientCertificate = parties.CertificateKey("sha256:" + strings.Repeat("0123456789abcdef", 4))
 	p.CreatedAt, p.UpdatedAt, p.LastSeen = at(3), at(4), at(5)
 	return p
 }

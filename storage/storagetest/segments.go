@@ -32,6 +32,7 @@ func TestSegments(t *testing.T, open func(*testing.T) (a, b journal.Store)) {
 		"pages meet without a gap":                   segmentPages,
 		"a segment that is there is left as it is":   duplicateSegment,
 		"a segment without a time is refused":        timelessSegment,
+		"a segment is rewritten, if it is there":     rewriteSegment,
 		"only what is old is forgotten":              forgetSegments,
 		"each is forgotten once by replicas at once": concurrentSegmentForgets,
 		"segments are saved at once":                 concurrentSegments,
@@ -158,6 +159,30 @@ func timelessSegment(t *testing.T, a, b journal.Store) {
 		t.Error("SaveSegment succeeded")
 	}
 	wantSegments(t, b, "", 10)
+}
+
+func rewriteSegment(t *testing.T, a, b journal.Store) {
+	one, two := segment("1", 1, 2), segment("2", 3, 4)
+	saveSegments(t, a, one, two)
+	rewrite := func(s journal.Segment) {
+		t.Helper()
+		if err := b.RewriteSegment(t.Context(), s); err != nil {
+			t.Errorf("RewriteSegment: %v", err)
+		}
+	}
+	one.Records, one.Body = 299, []byte("another body\x00\xff")
+	rewrite(one)
+	wantSegments(t, a, "", 10, two, one)
+	// Nothing else changes, and none is made.
+	changed := journal.Segment{ID: "1", First: at(7), Last: at(9), Records: 298, Filter: []byte("x"), Body: []byte("y")}
+	rewrite(changed)
+	one.Records, one.Body = 298, []byte("y")
+	rewrite(segment("3", 1, 2))
+	wantSegments(t, a, "", 10, two, one)
+	two.Records = 0
+	rewrite(two)
+	rewrite(two)
+	wantSegments(t, a, "", 10, one)
 }
 
 func forgetSegments(t *testing.T, a, b journal.Store) {

@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// serving runs a server with bounds of its own, whose handler reads the body and
+// answers 200, or says nothing for as long as hang is open.
+func serving(t *testing.T, b bounds, hang <-chan struct{}, secured *tls.Config) (*Server, string) {
+	t.Helper()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		if hang != nil {
+			<-hang
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	s := newServer(handler, b, secured)
+	s.fast.Logger = slogPrinter{slog.New(slog.DiscardHandler)}
+	s.conns.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "refused"})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		if err := s.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
+			t.Error(err)
+		}
+		l.Close()
+		<-served
+	})
+	return s, l.Addr().String()
+}
+
+func open(t *testing.T, address string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	return c, bufio.NewReader(c)
+}
+
+// status reads an answer; 0 is a closed connection.
+func status(r *bufio.Reader) int {
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// drip sends byte after byte until the connection ends; the number of bytes sent.
+func drip(c net.Conn, text string) *atomic.Int64 {
+	var sent atomic.Int64
+	go func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			if _, err := c.Write([]byte{text[i%len(text)]}); err != nil {
+				return
+			}
+			sent.Add(1)
+			<-tick.C
+		}
+	}()
+	return &sent
+}
+
+// Each byte that arrives would move a deadline for single reads. The whole header
+// has one.
+func TestSlow_AHeaderThatDripsIsCutOff(t *testing.T) {
+	t.Parallel()
+	_, address := serving(t, bounds{read: time.Minute, header: 100 * time.Millisecond, write: time.Minute, connections: 10}, nil, nil)
+	c, r := open(t, address)
+	sent := drip(c, "GET / HTTP/1.1\r\nHost: hub\r\n"+strings.Repeat("X-A: b\r\n", 1000))
+	if got := status(r); got != http.StatusRequestTimeout {
+		t.Errorf("HTTP %d, want 408", got)
+	}
+	if n := sent.Load(); n < 2 {
+		t.Errorf("cut off after %d bytes", n)
+	}
+	if got := status(r); got != 0 {
+		t.Errorf("the connection is still open: HTTP %d", got)
+	}
+}
+
+// The second request of a connection is bounded like the first.
+func TestSlow_ALaterHeaderThatDripsIsCutOff(t *testing.T) {
+	t.Parallel()
+	_, address := serving(t, bounds{read: time.Minute, header: 100 * time.Millisecond, write: time.Minute, connections: 10}, nil, nil)
+	c, r := open(t, address)
+	for range 2 {
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+		if got := status(r); got != 200 {
+			t.Fatalf("HTTP %d", got)
+		}
+	}
+	drip(c, "GET / HTTP/1.1\r\nHost: hub\r\n"+strings.Repeat("X-A: b\r\n", 1000))
+	if got := status(r); got != http.StatusRequestTimeout {
+		t.Errorf("HTTP %d, want 408", got)
+	}
+}
+
+// A body has the time of the whole request, not that of the header, and no more.
+func TestSlow_ABodyHasItsOwnTime(t *testing.T) {
+	t.Parallel()
+	_, address := serving(t, bounds{read: 250 * time.Millisecond, header: 50 * time.Millisecond, write: time.Minute, connections: 10}, nil, nil)
+	c, r := open(t, address)
+	begin := time.Now()
+	head := "POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000000\r\n\r\n"
+	_, _ = io.WriteString(c, head[:10])
+	_, _ = io.WriteString(c, head[10:]+strings.Repeat("x", 9<<10))
+	drip(c, "x")
+	if got := status(r); got != http.StatusBadRequest {
+		t.Errorf("HTTP %d, want 400 of the handler", got)
+	}
+	if took := time.Since(begin); took < 200*time.Millisecond {
+		t.Errorf("the body was cut off after %s", took)
+	}
+}
+
+// A TLS handshake that drips is cut off like a header.
+func TestSlow_AHandshakeThatDripsIsCutOff(t *testing.T) {
+	t.Parallel()
+	_, address := serving(t, bounds{read: time.Minute, header: 100 * time.Millisecond, write: time.Minute, connections: 10}, nil, &tls.Config{})
+	c, r := open(t, address)
+	drip(c, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc"+strings.Repeat("\x00", 500)) // a ClientHello that goes on
+	if _, err := io.Copy(io.Discard, r); isTimeout(err) {
+		t.Errorf("the connection did not end: %v", err)
+	}
+}
+
+func TestConnections_BeyondTheBoundIdleOnesMakeRoom(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	release := func() { close(hang) }
+	s, address := serving(t, bounds{read: time.Minute, header: time.Minute, write: time.Minute, connections: 3}, hang, nil)
+	const get = "GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
+	working := func() *bufio.Reader {
+		c, r := open(t, address)
+		_, _ = io.WriteString(c, get)
+		return r
+	}
+	busyConns := func(n int) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			s.conns.mu.Lock()
+			have := 0
+			for c := range s.conns.open {
+				if c.state.Load() == busy {
+					have++
+				}
+			}
+			s.conns.mu.Unlock()
+			if have == n {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d connections carry a request, want %d", have, n)
+			}
+		}
+	}
+	_, silent := open(t, address)
+	one, two := working(), working()
+	busyConns(2)
+	three := working() // instead of the silent one
+	if got := status(silent); got != 0 {
+		t.Errorf("the silent connection: HTTP %d", got)
+	}
+	busyConns(3)
+	if got := status(working()); got != 0 { // nobody makes room
+		t.Errorf("beyond the bound: HTTP %d", got)
+	}
+	if got := testutil.ToFloat64(s.conns.refused); got != 2 {
+		t.Errorf("%v connections are counted as refused, want 2", got)
+	}
+	release()
+	for i, r := range []*bufio.Reader{one, two, three} {
+		if got := status(r); got != 200 {
+			t.Errorf("request %d: HTTP %d", i+1, got)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package routing
+
+import (
+	"strings"
+	"testing"
+
+	"busbar/ocpi"
+)
+
+func nameUpper(uid string) string { return "~" + strings.ToUpper(uid) }
+
+// taken is a journal that keeps what it is given.
+type taken struct {
+	messages []Message
+	legs     []Legs
+}
+
+func (n *taken) Record(m *Message)  { n.messages = append(n.messages, *m) }
+func (n *taken) RecordLegs(l *Legs) { n.legs = append(n.legs, *l) }
+
+func TestDiscreet_NoUIDOfATokenStandsInAPath(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ side, path, want string }{
+		{"RECEIVER", "/NL/TNM/abc", "/NL/TNM/~ABC"},
+		{"RECEIVER", "/nl/tnm/abc/", "/nl/tnm/~ABC"},
+		{"RECEIVER", "/NL/TNM/a%2Fb", "/NL/TNM/~A/B"},
+		{"RECEIVER", "/NL/TNM/a/b", "/NL/TNM/~A/B"},
+		{"RECEIVER", "/NL/TNM/", "/NL/TNM/"},
+		{"RECEIVER", "/NL/TNM", "/NL/TNM"},
+		{"RECEIVER", "/abc", "/~ABC"},
+		{"RECEIVER", "/abc/def", "/~ABC/DEF"},
+		{"RECEIVER", "abc", "/~ABC"},
+		{"RECEIVER", "/NL/TNM/%zz", "/NL/TNM/~%ZZ"},
+		{"SENDER", "/abc/authorize", "/~ABC/authorize"},
+		{"SENDER", "/abc/authorize/", "/~ABC/authorize"},
+		{"SENDER", "/a/b/authorize", "/~A/B/authorize"},
+		{"SENDER", "/NL/TNM/abc", "/~NL/TNM/ABC"},
+		{"SENDER", "", ""},
+		{"SENDER", "/", "/"},
+		{"SENDER", "/authorize", "/authorize"},
+	}
+	for _, tt := range tests {
+		var kept, also taken
+		sent := Message{Module: ocpi.ModuleTokens, Interface: ocpi.InterfaceRole(tt.side), Path: tt.path, CorrelationID: "c"}
+		NewDiscreet(nameUpper, &kept, &also).Record(&sent)
+		if sent.Path != tt.path {
+			t.Errorf("%s: the sender's message was changed", tt.path)
+		}
+		sent.Path = tt.want
+		if len(kept.messages) != 1 || kept.messages[0] != sent || len(also.messages) != 1 || also.messages[0] != sent {
+			t.Errorf("%s %s: kept %+v, want path %q", tt.side, tt.path, kept.messages, tt.want)
+		}
+	}
+}
+
+func TestDiscreet_OtherModulesAndLegsPassAsTheyAre(t *testing.T) {
+	t.Parallel()
+	var kept taken
+	d := NewDiscreet(nameUpper, &kept)
+	for _, module := range []ocpi.ModuleID{ocpi.ModuleSessions, ocpi.ModuleCDRs, ocpi.ModuleLocations, ocpi.ModuleCommands, "com.example"} {
+		d.Record(&Message{Module: module, Path: "/NL/TNM/abc"})
+	}
+	d.RecordLegs(&Legs{Module: ocpi.ModuleTokens, CorrelationID: "c"})
+	for _, m := range kept.messages {
+		if m.Path != "/NL/TNM/abc" {
+			t.Errorf("%s: path %s", m.Module, m.Path)
+		}
+	}
+	if len(kept.messages) != 5 || len(kept.legs) != 1 {
+		t.Errorf("kept %d messages and %d legs", len(kept.messages), len(kept.legs))
+	}
+}
+
+func TestDiscreetURL_HidesTheUIDOfARequestThatNobodyMayMake(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/ocpi/2.2.1/receiver/tokens/NL/TNM/abc":   "/ocpi/2.2.1/receiver/tokens/NL/TNM/~ABC",
+		"/ocpi/2.2.1/sender/tokens/abc/authorize":  "/ocpi/2.2.1/sender/tokens/~ABC/authorize",
+		"/ocpi/emsp/2.2/Tokens/abc":                "/ocpi/emsp/2.2/Tokens/~ABC",
+		"/ocpi/2.2.1/sender/tokens/":               "/ocpi/2.2.1/sender/tokens/",
+		"/ocpi/2.2.1/sender/tokens":                "/ocpi/2.2.1/sender/tokens",
+		"/ocpi/2.2.1/credentials":                  "/ocpi/2.2.1/credentials",
+		"/ocpi/2.2.1/receiver/sessions/NL/TNM/abc": "/ocpi/2.2.1/receiver/sessions/NL/TNM/abc",
+	} {
+		if got := DiscreetURL(path, nameUpper); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+// BenchmarkDiscreet is what a message pays for it; one of other modules next to
+// nothing.
+func BenchmarkDiscreet(b *testing.B) {
+	d := NewDiscreet(func(string) string { return "~" })
+	for _, module := range []ocpi.ModuleID{ocpi.ModuleLocations, ocpi.ModuleTokens} {
+		b.Run(string(module), func(b *testing.B) {
+			m := Message{Module: module, Interface: ocpi.Receiver, Path: "/NL/TNM/012345678"}
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Record(&m)
+			}
+		})
+	}
+}

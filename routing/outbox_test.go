@@ -1,0 +1,524 @@
+package routing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"busbar/ocpi"
+	"busbar/parties"
+)
+
+func TestP4_TheRecordHasWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, story string
+		want        string // the revisions that are open
+	}{
+		{"nothing happened", "", ""},
+		{"one is under way", "commit 11, append 11, settled 11", "11"},
+		{"one has ended", "commit 11, append 11, settled 11, end 11", ""},
+		{"one has ended before its batch was told of", "commit 11, append 11, end 11", "11"},
+		{"that, and it was told of", "commit 11, append 11, end 11, settled 11", ""},
+		{"two of a batch, one has ended", "commit 11, append 11, append 11, settled 11, end 11", "11"},
+		{"two of a batch, both have ended", "commit 11, append 11, append 11, settled 11, end 11, end 11", ""},
+		{"two of a batch, one ends before the other begins", "commit 11, append 11, end 11, append 11, settled 11", "11"},
+		{"a later one has ended", "commit 11, append 11, settled 11, commit 12, append 12, settled 12, end 12", "11"},
+		{"a batch that nobody is sent", "commit 11, settled 11", ""},
+		{"one that found its object as another replica made it", "append 11, end 11", ""},
+		{"the same, while the other has it open", "other 11, append 11, end 11", "11"},
+		{"the same, and its batch wrote nothing", "other 11, append 11, settled 11, end 11", "11"},
+		{"one that found its object as it made it before", "commit 11, append 11, settled 11, append 11, end 11", "11"},
+		{"the same, and both have ended", "commit 11, append 11, settled 11, append 11, end 11, end 11", ""},
+		{"one that came when the first had ended", "commit 11, append 11, settled 11, end 11, append 11", ""},
+		{"what is cut off stays open", "commit 11, append 11, settled 11, freeze, end 11", "11"},
+		{"what ended before the cut does not", "commit 11, append 11, settled 11, end 11, freeze", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			record, log := newOutboxRecord(), &pending{}
+			o := newOutbox(log, record)
+			for step := range strings.SplitSeq(test.story, ", ") {
+				var revision int64
+				word, rest, _ := strings.Cut(step, " ")
+				_, _ = fmt.Sscan(rest, &revision)
+				switch word {
+				case "commit":
+					record.commits(me, revision)
+				case "other":
+					record.commits("other", revision)
+				case "append":
+					o.Append(&Broadcast{Revision: revision})
+				case "end":
+					log.endOne(revision)
+				case "settled":
+					o.Settled(revision)
+				case "freeze":
+					o.Freeze()
+				}
+			}
+			if err := o.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			revisions, _ := record.open()
+			if got := strings.Trim(fmt.Sprint(revisions), "[]"); got != test.want {
+				t.Errorf("open are %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// endOne ends a broadcast of the revision that has not ended.
+func (p *pending) endOne(revision int64) {
+	for i, b := range p.broadcasts {
+		if b.Revision == revision && p.ends[i] != nil {
+			ended := p.ends[i]
+			p.ends[i] = nil
+			ended()
+			return
+		}
+	}
+}
+
+// Whatever happens in which order, the record has open what has not ended, and
+// nothing else.
+func TestP4_TheRecordHasWhatIsUnderWayInAnyOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		record, log := newOutboxRecord(), &pending{}
+		o := newOutbox(log, record)
+		revision, inBatch := int64(0), false
+		under := map[int64]int{} // broadcasts under way
+		t.Repeat(map[string]func(*rapid.T){
+			"commit": func(*rapid.T) {
+				if inBatch {
+					o.Settled(revision)
+				}
+				revision, inBatch = revision+1, true
+				record.commits(me, revision)
+			},
+			"append": func(t *rapid.T) {
+				if !inBatch {
+					t.Skip("no batch")
+				}
+				under[revision]++
+				o.Append(&Broadcast{Revision: revision})
+			},
+			"token": func(t *rapid.T) {
+				if err := o.Accept(context.Background(), &Broadcast{Module: ocpi.ModuleTokens}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"settle": func(*rapid.T) {
+				if inBatch {
+					o.Settled(revision)
+				}
+				inBatch = false
+			},
+			"end": func(t *rapid.T) {
+				var open []int
+				for i, ended := range log.ends {
+					if ended != nil {
+						open = append(open, i)
+					}
+				}
+				if len(open) == 0 {
+					t.Skip("nothing is open")
+				}
+				i := rapid.SampledFrom(open).Draw(t, "which")
+				log.end(i)
+				log.ends[i] = nil
+				under[log.broadcasts[i].Revision]--
+			},
+			"fail": func(*rapid.T) { record.fails["ended"]++ },
+			"":     func(t *rapid.T) { wantOpen(t, o, record, log, revision, inBatch, under) },
+		})
+	})
+}
+
+// wantOpen holds that the record has open what the story says.
+func wantOpen(t *rapid.T, o *Outbox, record *outboxRecord, log *pending, last int64, inBatch bool, under map[int64]int) {
+	if o.Flush(context.Background()) != nil {
+		return // the next one
+	}
+	revisions, parcels := record.open()
+	var want, wantParcels []int64
+	for revision := int64(1); revision <= last; revision++ {
+		if under[revision] > 0 || inBatch && revision == last {
+			want = append(want, revision)
+		}
+	}
+	for i, b := range log.broadcasts {
+		if b.Parcel != 0 && log.ends[i] != nil {
+			wantParcels = append(wantParcels, b.Parcel)
+		}
+	}
+	if !slices.Equal(revisions, want) || !slices.Equal(parcels, wantParcels) {
+		t.Fatalf("open are %v and parcels %v, want %v and %v", revisions, parcels, want, wantParcels)
+	}
+	open := 0
+	for _, ended := range log.ends {
+		if ended != nil {
+			open++
+		}
+	}
+	if o.Open() != open {
+		t.Fatalf("%d are counted as open, want %d", o.Open(), open)
+	}
+}
+
+func TestP7_TokensThatComeTogetherAreSavedTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record, log := newOutboxRecord(), &pending{}
+		o := newOutbox(log, record)
+		hold := make(chan struct{})
+		record.saving = func() { <-hold }
+		var accepting sync.WaitGroup
+		for i := range saveAtOnce + 11 {
+			accepting.Go(func() {
+				if err := o.Accept(t.Context(), &Broadcast{CorrelationID: fmt.Sprint(i)}); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		leaving, leave := context.WithCancel(t.Context())
+		accepting.Go(func() {
+			if err := o.Accept(leaving, &Broadcast{CorrelationID: "left"}); !errors.Is(err, context.Canceled) {
+				t.Errorf("who left is told %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		if len(log.all()) != 0 {
+			t.Error("something was sent before it was saved")
+		}
+		close(hold)
+		accepting.Wait()
+		if diff := cmp.Diff([]int{1, saveAtOnce, 10}, record.saves); diff != "" {
+			t.Error(diff)
+		}
+		for i, b := range log.all() {
+			if b.CorrelationID != fmt.Sprint(i) || b.Parcel != int64(i+1) {
+				t.Fatalf("%s is sent as number %d, parcel %d", b.CorrelationID, i, b.Parcel)
+			}
+		}
+		if o.Open() != saveAtOnce+11 {
+			t.Errorf("%d are open", o.Open())
+		}
+	})
+}
+
+func TestS5_WhoLeavesWhileItIsSavedUndoesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record, log := newOutboxRecord(), &pending{}
+		o := newOutbox(log, record)
+		hold := make(chan struct{})
+		record.saving = func() { <-hold }
+		leaving, leave := context.WithCancel(t.Context())
+		accepted := make(chan error, 1)
+		go func() { accepted <- o.Accept(leaving, &Broadcast{}) }()
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		close(hold)
+		if err := <-accepted; err != nil || len(log.all()) != 1 {
+			t.Errorf("told %v, %d are sent", err, len(log.all()))
+		}
+	})
+}
+
+func TestS5_TooManyTokensAtOnceAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ pushes, bytes int }{
+		"in number": {mostSaves, 1},
+		"in bytes":  {4, mostSaveBytes / 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				record, log := newOutboxRecord(), &pending{}
+				o := newOutbox(log, record)
+				hold := make(chan struct{})
+				record.saving = func() { <-hold }
+				var accepting sync.WaitGroup
+				body := make([]byte, test.bytes)
+				for range test.pushes + 1 { // the first is being saved
+					accepting.Go(func() {
+						if err := o.Accept(t.Context(), &Broadcast{Body: body}); err != nil {
+							t.Error(err)
+						}
+					})
+					synctest.Wait()
+				}
+				err := o.Accept(t.Context(), &Broadcast{Body: body})
+				refusal, ok := ocpi.AsError(err)
+				if !ok || refusal.Status != ocpi.HubError || !strings.Contains(refusal.Message, "send it again later") {
+					t.Errorf("told %v", err)
+				}
+				close(hold)
+				accepting.Wait()
+				if err := o.Accept(t.Context(), &Broadcast{Body: body}); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// runs runs an Outbox whose catalog is loaded, on the bubble's clock.
+func runs(t *testing.T, o *Outbox) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ran := make(chan struct{}), make(chan struct{})
+	close(ready)
+	go func() { defer close(ran); o.Run(ctx, ready) }()
+	synctest.Wait()
+	return func() { cancel(); <-ran }
+}
+
+func passes(d time.Duration) {
+	time.Sleep(d) // of the bubble's clock
+	synctest.Wait()
+}
+
+func TestP4_WhatADeadReplicaLeftIsSentAgainInItsOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record, log := newOutboxRecord(), &pending{}
+		for _, words := range []string{
+			"3 locations old", "5 locations L/1", "7 tariffs T1 deleted", "7 tariffs T2", "8 sessions S1", "9 locations l2",
+		} {
+			record.rows = append(record.rows, rowOf(t, words))
+		}
+		record.commits("dead", 5, 6, 7, 8, 9)
+		record.commits("alive", 3)
+		token := &Broadcast{Module: ocpi.ModuleTokens, Object: "tokens/NLTNM/t1", Method: "PATCH", Body: []byte(`{"valid":false}`)}
+		if err := record.Save(t.Context(), "dead", []*Broadcast{token}); err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range []string{"replicas", "adopt", "at", "ended"} {
+			record.fails[op] = 2
+		}
+		o := newOutbox(log, record)
+		o.cfg.Directory.Apply(platform("chargers", func(p *parties.Platform) { p.Status, p.Revision = ocpi.Connected, 1 }, role(t, "NLCPA", ocpi.RoleCPO)), 1)
+		var lines bytes.Buffer
+		o.cfg.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		ready, ran := make(chan struct{}), make(chan struct{})
+		go func() { defer close(ran); o.Run(ctx, ready) }()
+		passes(time.Minute)
+		if len(log.all()) > 0 {
+			t.Error("something is sent before the catalog is complete")
+		}
+		close(ready)
+		passes(time.Minute)
+		var got []string
+		for _, b := range log.all() {
+			if b.Parcel == 0 && (b.From != b.Owner || b.Platform != "chargers" || b.CorrelationID == "" || !b.Present || b.Body != nil) {
+				t.Errorf("appended %+v", b)
+			}
+			got = append(got, fmt.Sprint(b.Revision, b.Parcel, " ", b.Method, " ", b.Path, " ", b.Object, string(b.Body)))
+		}
+		slices.Sort(got[1:3]) // of one revision
+		if diff := cmp.Diff([]string{
+			`0 1 PATCH  tokens/NLTNM/t1{"valid":false}`, "5 0 PUT /NL/CPA/L%2F1 locations/NLCPA/l/1",
+			"7 0 DELETE /NL/CPA/t1 tariffs/NLCPA/t1", "7 0 PUT /NL/CPA/T2 tariffs/NLCPA/t2", "9 0 PUT /NL/CPA/l2 locations/NLCPA/l2",
+		}, sorted(got)); diff != "" {
+			t.Error(diff)
+		}
+		if revisions, parcels := record.open(); !slices.Equal(revisions, []int64{3, 5, 7, 9}) || len(parcels) != 1 {
+			t.Errorf("open are %v and %v: nobody had anything yet", revisions, parcels)
+		}
+		if n := strings.Count(lines.String(), "level=WARN"); n != 2 { // looking, ending
+			t.Errorf("%d warnings for two outages:\n%s", n, lines.String())
+		}
+		for i := range log.all() {
+			log.end(i)
+		}
+		passes(5 * time.Second)
+		if revisions, parcels := record.open(); !slices.Equal(revisions, []int64{3}) || len(parcels) != 0 || o.Open() != 0 {
+			t.Errorf("open are %v and %v in the end", revisions, parcels)
+		}
+		cancel()
+		<-ran
+	})
+}
+
+func sorted(texts []string) []string {
+	slices.Sort(texts)
+	return texts
+}
+
+func TestP4_WhatIsAdoptedTwiceIsSentOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record, log := newOutboxRecord(), &pending{}
+		record.rows = append(record.rows, rowOf(t, "5 tariffs T1"), rowOf(t, "6 tariffs T2"))
+		record.commits("dead", 5, 6)
+		token := []*Broadcast{{Module: ocpi.ModuleTokens}}
+		if err := record.Save(t.Context(), "dead", token); err != nil {
+			t.Fatal(err)
+		}
+		record.fails["at"] = 3 // and again, before what was adopted could be read
+		o := newOutbox(log, record)
+		o.Append(&Broadcast{Revision: 6}) // one that found its object as the dead replica made it
+		o.Settled(6)
+		o.Settled(5)
+		stop := runs(t, o)
+		defer stop()
+		record.commits("dead", 5)
+		record.mu.Lock()
+		record.parcels[1] = openParcel{"dead", token[0]}
+		record.mu.Unlock()
+		passes(time.Minute)
+		record.commits("dead", 5, 6)
+		passes(time.Minute)
+		if n := len(log.all()); n != 4 {
+			t.Errorf("%d are sent, want the own one, two and the Token", n)
+		}
+		for i := range log.all() {
+			log.end(i)
+		}
+		passes(endEvery)
+		if revisions, parcels := record.open(); len(revisions)+len(parcels) > 0 {
+			t.Errorf("open are %v and %v", revisions, parcels)
+		}
+	})
+}
+
+// What the record did although it did not say so: nobody but this replica would
+// ever send it, and a sender that pushes it again changes nothing.
+func TestP4_WhatWasWrittenThoughTheAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		happens func(*testing.T, *Outbox, *outboxRecord)
+		sent    int
+	}{
+		"a commit of the catalog is sent": {func(_ *testing.T, o *Outbox, r *outboxRecord) {
+			r.commits(me, 5)
+			o.Doubt()
+		}, 1},
+		"what was adopted is sent": {func(t *testing.T, o *Outbox, r *outboxRecord) {
+			r.commits("dead", 5)
+			_ = r.Save(t.Context(), "dead", []*Broadcast{{}})
+			r.fails["adopt"], r.done = 1, true
+		}, 2},
+		"a Token is not sent: its sender was told so": {func(t *testing.T, o *Outbox, r *outboxRecord) {
+			r.fails["save"], r.done = 1, true
+			if o.Accept(t.Context(), &Broadcast{}) == nil {
+				t.Error("accepted")
+			}
+		}, 0},
+		"what was not written is not": {func(_ *testing.T, o *Outbox, r *outboxRecord) { o.Doubt() }, 0},
+		"what is under way is sent once": {func(t *testing.T, o *Outbox, r *outboxRecord) {
+			r.commits(me, 5)
+			o.Append(&Broadcast{Revision: 5})
+			o.Settled(5)
+			o.Doubt()
+		}, 1},
+		"what is just being written is sent once": {func(t *testing.T, o *Outbox, r *outboxRecord) {
+			o.Doubt()
+			time.AfterFunc(doubtPause, func() { r.commits(me, 5) })
+			time.AfterFunc(doubtPause+time.Second, func() { o.Append(&Broadcast{Revision: 5}); o.Settled(5) })
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				record, log := newOutboxRecord(), &pending{}
+				record.rows = append(record.rows, rowOf(t, "5 tariffs T1"))
+				o := newOutbox(log, record)
+				test.happens(t, o, record)
+				stop := runs(t, o)
+				passes(5 * time.Minute)
+				if n := len(log.all()); n != test.sent {
+					t.Errorf("%d are sent, want %d", n, test.sent)
+				}
+				for i := range log.all() {
+					log.end(i)
+				}
+				stop()
+				if revisions, parcels := record.open(); len(revisions)+len(parcels) > 0 {
+					t.Errorf("open are %v and %v", revisions, parcels)
+				}
+			})
+		})
+	}
+}
+
+func TestP4_WhatCouldNotBeReadStaysForTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record, log := newOutboxRecord(), &pending{}
+		record.rows = append(record.rows, rowOf(t, "5 tariffs T1"))
+		record.commits("dead", 5)
+		record.fails["at"] = 1_000_000
+		o := newOutbox(log, record)
+		stop := runs(t, o)
+		passes(time.Minute)
+		stop()
+		o.Settle(t.Context()) // at once
+		if revisions, _ := record.open(); !slices.Equal(revisions, []int64{5}) || o.Open() != 0 {
+			t.Errorf("open are %v", revisions)
+		}
+	})
+}
+
+func TestSettleWaitsForWhatWasAccepted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record, log := newOutboxRecord(), &pending{}
+		o := newOutbox(log, record)
+		o.Settle(t.Context()) // nothing is under way
+		record.commits(me, 5)
+		o.Append(&Broadcast{Revision: 5})
+		o.Settled(5)
+		if err := o.Accept(t.Context(), &Broadcast{}); err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		o.Settle(short)
+		if time.Since(begun) != time.Second {
+			t.Errorf("it waited %s", time.Since(begun))
+		}
+		time.AfterFunc(time.Second, func() { log.end(0) })
+		time.AfterFunc(2*time.Second, func() { log.end(1) })
+		begun = time.Now()
+		o.Settle(t.Context())
+		if time.Since(begun) != 2*time.Second {
+			t.Errorf("it waited %s", time.Since(begun))
+		}
+		if revisions, parcels := record.open(); len(revisions)+len(parcels) > 0 {
+			t.Errorf("open are %v and %v", revisions, parcels)
+		}
+	})
+}
+
+func TestOldTokenPushesAreForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		record := newOutboxRecord()
+		defer runs(t, newOutbox(&pending{}, record))()
+		passes(forgetParcels)
+		if want := time.Now().Add(-parcelsKept); !record.forgotten.Equal(want) {
+			t.Errorf("forgotten before %s, want %s", record.forgotten, want)
+		}
+	})
+}
