@@ -124,3 +124,53 @@ func TestReplicas_RedisGoneIsSaidInStreamAndOverview(t *testing.T) {
 	}
 	overviewUntil(t, h, func(o map[string]any) bool { return o["partial"] == false })
 }
+
+// The replica that accepts a broadcast has its message, the one that fans it out
+// its legs: either shows both, in the stream at once, and in the list when they
+// are stored.
+func TestReplicas_ABroadcastIsShownWholeByEither(t *testing.T) {
+	t.Parallel()
+	all := shared(t)
+	one, two := hubtest.Start(t, all), hubtest.Start(t, all)
+	cpo := one.Platform("cpo", "NL/CPA:CPO")
+	one.Platform("msp", "DE/MSP:EMSP")
+	streams := []<-chan string{stream(t, one, ""), stream(t, two, "")}
+	const pushes = 8 // in as many partitions, which the two share
+	for i := range pushes {
+		id := fmt.Sprint("T", i)
+		got := cpo.Send(hubtest.Request{
+			Method: "PUT", Path: "/ocpi/2.2.1/receiver/tariffs/NL/CPA/" + id, To: "EU/BUS", Body: location(id, newYear, ""),
+			Header: http.Header{"X-Correlation-Id": {id}},
+		})
+		wantHTTP(t, "a push", got, 200, 1000)
+	}
+	for _, lines := range streams {
+		seen := map[string]int{} // a message and its legs, in whichever order
+		for len(seen) < 2*pushes {
+			event := until(t, lines, "event: ")
+			data := <-lines
+			for i := range pushes {
+				if strings.Contains(data, fmt.Sprint(`"correlation_id":"T`, i, `"`)) {
+					seen[fmt.Sprint(event, i)]++
+				}
+			}
+		}
+		for event, n := range seen {
+			if n != 1 {
+				t.Errorf("%s came %d times", event, n)
+			}
+		}
+	}
+	for _, h := range []*hubtest.Hub{one, two} {
+		for i := range pushes {
+			for wanted := false; !wanted; <-time.After(20 * time.Millisecond) { // segments are stored once a second
+				status, m := h.Admin("GET", fmt.Sprint("/api/v1/messages/T", i), nil)
+				legs, _ := m["legs"].(map[string]any)
+				wanted = status == 200 && legs["total"] == 1.0 && legs["ok"] == 1.0
+				if t.Context().Err() != nil {
+					t.Fatalf("message %v", m)
+				}
+			}
+		}
+	}
+}

@@ -44,6 +44,9 @@ type live struct {
 	own    []bool
 	next   int
 	total  int64
+	// endings are the newest legs of this replica, and endingsTotal counts them.
+	endings      []routing.Legs
+	endingsTotal int64
 	// partial tells that the other replicas should be heard and are not.
 	partial bool
 }
@@ -151,9 +154,12 @@ func (v *live) message(m *routing.Message, other bool) {
 	}
 }
 
-func (v *live) legs(legs *routing.Legs) {
+func (v *live) legs(legs *routing.Legs, other bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if !other {
+		v.remember(legs)
+	}
 	for l := range v.listeners {
 		if l.match.legs(legs) {
 			own := *legs
