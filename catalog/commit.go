@@ -150,8 +150,10 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 		for o.taken < len(batch) && o.size < maxBatchBytes {
 			w := batch[o.taken]
 			w.applied, w.refusal = o.apply(w.push)
+			w.writes = o.draft(w.key).writes
 			o.taken++
 		}
+		o.tellOvertaken(batch[:o.taken])
 		o.rows = o.written()
 		return o.rows
 	})
@@ -213,9 +215,10 @@ type overlay struct {
 // object.
 type draft struct {
 	Row
-	// recorded tells that the record has the object; dirty that it must be
-	// written.
-	recorded, dirty bool
+	// recorded tells that the record has the object.
+	recorded bool
+	// writes are how many pushes have written it.
+	writes int
 }
 
 func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
@@ -284,9 +287,15 @@ func (o *overlay) write(d *draft, document []byte, updated instant) {
 		d.LastUpdated = updated.time()
 	}
 	d.ChangedAt, d.Revision = o.at, o.revision
-	if !d.dirty {
-		d.dirty = true
+	if d.writes++; d.writes == 1 {
 		o.order = append(o.order, d)
+	}
+}
+
+// tellOvertaken tells those behind which the batch has written their object again.
+func (o *overlay) tellOvertaken(batch []*waiter) {
+	for _, w := range batch {
+		w.applied.Overtaken = w.refusal == nil && o.drafts[w.key].writes > w.writes
 	}
 }
 

@@ -55,7 +55,7 @@ func (o *overlay) wrote(rows []Row) bool {
 		if r.Revision != o.revision {
 			continue
 		}
-		if d := o.drafts[r.Key]; d != nil && d.dirty &&
+		if d := o.drafts[r.Key]; d != nil && d.writes > 0 &&
 			r.Seq == d.Seq && r.Deleted == d.Deleted && bytes.Equal(r.Document, d.Document) {
 			return true
 		}

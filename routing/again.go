@@ -61,7 +61,7 @@ func (f *Fanout) newest(h Handed) (*Broadcast, bool) {
 	if !tenure.begin(f, h) {
 		return nil, false
 	}
-	passed, doubtful := tenure.passed(b.Object, b.Revision)
+	passed, doubtful := tenure.passed(b)
 	switch {
 	case passed:
 		return b.with("", nil), true
@@ -71,10 +71,11 @@ func (f *Fanout) newest(h Handed) (*Broadcast, bool) {
 		return nil, false
 	}
 	state, revision, there := f.present(b)
-	if !b.Present && (there && revision <= b.Revision || !there && b.Method == "DELETE") {
+	asItWas := there && revision <= b.Revision || !there && b.Method == "DELETE"
+	if asItWas && !b.Present && !b.Overtaken {
 		return b, true
 	}
-	if revision > b.Revision {
+	if b.olderThan(revision) {
 		tenure.goAhead(b.Object, revision)
 		state.Revision = revision
 	}
@@ -157,7 +158,7 @@ func (f *Fanout) present(b *Broadcast) (state *Broadcast, revision int64, there 
 // the sender's may be parts of larger ones, and a state waits long.
 func (b *Broadcast) with(method string, body []byte) *Broadcast {
 	now := *b
-	now.Method, now.Body, now.Present = method, body, false
+	now.Method, now.Body, now.Present, now.Overtaken = method, body, false, false
 	now.Path, now.Query, now.CorrelationID = strings.Clone(topPath(b.Path)), "", strings.Clone(b.CorrelationID)
 	return &now
 }

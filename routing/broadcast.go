@@ -84,7 +84,7 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
-			b.Revision = r.revisionOf(applied)
+			b.Revision, b.Overtaken = r.revisionOf(applied), applied.Overtaken
 			r.cfg.Outbox.Append(b)
 		}
 	}

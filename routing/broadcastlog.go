@@ -31,6 +31,9 @@ type Broadcast struct {
 	// Revision is the catalog's that has the push; 0 for what is not kept. That has
 	// a Parcel instead, its number in the outbox.
 	Revision, Parcel int64
+	// Overtaken tells that a later push under the same Revision has written the
+	// object: in the place of one that comes again goes its present state.
+	Overtaken bool
 	// Present tells that Method and Body are not a sender's: they are made of what
 	// the catalog has when the broadcast is delivered. So it is never older than
 	// what was delivered before.

@@ -40,19 +40,25 @@ func (t *Tenure) begin(f *Fanout, h Handed) bool {
 	return true
 }
 
-// passed tells that a state was sent which has this revision of the object;
-// doubtful that another replica may have sent one.
-func (t *Tenure) passed(object string, revision int64) (passed, doubtful bool) {
+// passed tells that a state was sent which has what the broadcast says of its
+// object; doubtful that another replica may have sent one.
+func (t *Tenure) passed(b *Broadcast) (passed, doubtful bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if at, ok := t.ahead[object]; ok && revision > 0 {
-		if revision < at {
+	if at, ok := t.ahead[b.Object]; ok && b.Revision > 0 {
+		if b.olderThan(at) {
 			return true, true
 		}
-		delete(t.ahead, object) // nothing older is to come that is not marked
-		return revision == at, true
+		delete(t.ahead, b.Object) // nothing older is to come that is not marked
+		return b.Revision == at, true
 	}
-	return false, t.floor > 0 && revision <= t.floor
+	return false, t.floor > 0 && b.Revision <= t.floor
+}
+
+// olderThan tells that the broadcast is of an older state than the one that a
+// revision wrote.
+func (b *Broadcast) olderThan(revision int64) bool {
+	return b.Revision < revision || b.Revision == revision && b.Overtaken
 }
 
 // goAhead notes that a state is sent in the place of a broadcast.
