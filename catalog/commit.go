@@ -215,8 +215,6 @@ type overlay struct {
 // object.
 type draft struct {
 	Row
-	// recorded tells that the record has the object.
-	recorded bool
 	// writes are how many pushes have written it.
 	writes int
 }
@@ -227,7 +225,7 @@ func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
 		if r.Deleted {
 			r.Document = nil
 		}
-		o.drafts[r.Key] = &draft{Row: r, recorded: !r.Deleted}
+		o.drafts[r.Key] = &draft{Row: r}
 	}
 	return o
 }
@@ -241,7 +239,7 @@ func (o *overlay) draft(k Key) *draft {
 	d := &draft{Row: Row{Key: k}}
 	s := o.c.shelves[k.Module]
 	if e, ok := s.get(k); ok {
-		d.Seq, d.LastUpdated, d.recorded = e.seq, e.updated.time(), true
+		d.Seq, d.LastUpdated = e.seq, e.updated.time()
 		d.Document = unpackBlob(nil, s.packer.dicts, e.blob)
 	}
 	o.drafts[k] = d
@@ -299,14 +297,13 @@ func (o *overlay) tellOvertaken(batch []*waiter) {
 	}
 }
 
-// written are the rows for the record: one for each object that is not as it
-// was.
+// written are the rows for the record: one for each object that was written. One
+// that came and went in this batch is among them: its PUT may be on its way, and
+// whoever recovers that must find that the object is gone.
 func (o *overlay) written() []Row {
 	var rows []Row
 	for _, d := range o.order {
-		if d.recorded || !d.Deleted { // else it came and went in this batch
-			rows = append(rows, d.Row)
-		}
+		rows = append(rows, d.Row)
 	}
 	return rows
 }

@@ -267,3 +267,28 @@ func TestR3_WhatItsBatchHasOvertakenIsTold(t *testing.T) {
 		}
 	})
 }
+
+// TestP4_WhatCameAndWentInABatchLeavesATombstone: its PUT may be on its way when the
+// replica dies. Whoever recovers that must find that the object is gone.
+func TestP4_WhatCameAndWentInABatchLeavesATombstone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c, other := running(t, r), running(t, r)
+		applied := together(t, r, c, tariff("PUT", "T", `{}`), tariff("DELETE", "T", ``))
+		rows, err := r.At(t.Context(), []int64{applied[0].Revision})
+		if err != nil || len(rows) != 1 || !rows[0].Deleted || rows[0].Key.ID != "t" || !applied[0].Overtaken || applied[1].Overtaken {
+			t.Errorf("the record has %+v, %v; applied %+v", rows, err, applied)
+		}
+		for _, replica := range []*catalog.Catalog{c, other} {
+			time.Sleep(time.Second) // the other follows
+			synctest.Wait()
+			if owners := replica.Owners(ocpi.ModuleTariffs, "T"); owners != nil {
+				t.Errorf("%v have it still", owners)
+			}
+			if a := apply(t, replica, tariff("PUT", "T", `{}`)); !a.Created {
+				t.Errorf("it does not come back: %+v", a)
+			}
+			apply(t, replica, tariff("DELETE", "T", ``))
+		}
+	})
+}
