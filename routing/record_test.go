@@ -125,7 +125,9 @@ func (r *outboxRecord) Adopt(_ context.Context, from, to ReplicaID) (revisions [
 	return revisions, parcels, nil
 }
 
-func (*outboxRecord) Outdated(context.Context, *Broadcast) (bool, error) { return false, nil }
+func (*outboxRecord) Later(context.Context, *Broadcast) ([]*Broadcast, bool, error) {
+	return nil, false, nil
+}
 
 func (r *outboxRecord) Forget(_ context.Context, before time.Time) (int64, error) {
 	return 0, r.does("forget", func() { r.forgotten = before })

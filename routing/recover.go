@@ -152,6 +152,7 @@ func (o *Outbox) take(revisions []int64, parcels []*Broadcast) {
 	}
 	o.adopted = append(o.adopted, revisions...)
 	for _, b := range parcels {
+		b.Present = true
 		o.metrics.recovered.Inc()
 		o.Append(b)
 	}

@@ -46,7 +46,7 @@ func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisi
 // pointless.
 func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
 	var rows []parcelRow
-	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL ORDER BY id"+s.lock(),
+	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL AND ended_at IS NULL ORDER BY id"+s.lock(),
 		string(from)).Scan(&rows).Error
 	if err != nil {
 		return nil, err
