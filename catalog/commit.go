@@ -191,8 +191,12 @@ const settleTimeout = 3 * time.Second
 func (c *Catalog) arrived(ctx context.Context, o *overlay) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	rows, err := c.cfg.Store.At(ctx, []int64{o.revision})
-	return err == nil && o.wrote(rows)
+	wrote := false
+	err := c.cfg.Store.At(ctx, []int64{o.revision}, func(r Row) error {
+		wrote = wrote || o.wroteRow(r)
+		return nil
+	})
+	return err == nil && wrote
 }
 
 // overlay is memory as it will be: with what other replicas committed, and the

@@ -275,7 +275,8 @@ func TestP4_WhatCameAndWentInABatchLeavesATombstone(t *testing.T) {
 		r := newRecord()
 		c, other := running(t, r), running(t, r)
 		applied := together(t, r, c, tariff("PUT", "T", `{}`), tariff("DELETE", "T", ``))
-		rows, err := r.At(t.Context(), []int64{applied[0].Revision})
+		var rows []catalog.Row
+		err := r.At(t.Context(), []int64{applied[0].Revision}, func(row catalog.Row) error { rows = append(rows, row); return nil })
 		if err != nil || len(rows) != 1 || !rows[0].Deleted || rows[0].Key.ID != "t" || !applied[0].Overtaken || applied[1].Overtaken {
 			t.Errorf("the record has %+v, %v; applied %+v", rows, err, applied)
 		}

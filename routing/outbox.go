@@ -83,7 +83,7 @@ type OutboxConfig struct {
 	// Record reads what revisions were about: the rows that still have one of
 	// them, deleted ones included.
 	Record interface {
-		At(ctx context.Context, revisions []int64) ([]catalog.Row, error)
+		At(ctx context.Context, revisions []int64, each func(catalog.Row) error) error
 	}
 	Log BroadcastLog
 	// Replica is this process, Fleet what it knows of the others.

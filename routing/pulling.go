@@ -217,7 +217,9 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
-				run.p.cfg.Outbox.Append(run.broadcast(call, o, a.Revision))
+				b := run.broadcast(call, o, a.Revision)
+				b.Overtaken = a.Overtaken
+				run.p.cfg.Outbox.Append(b)
 			}
 		},
 	}

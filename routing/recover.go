@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,8 +15,8 @@ import (
 )
 
 const (
-	// readAtOnce is of how many revisions the rows are read at once: each may have
-	// 32 MB.
+	// readAtOnce is of how many revisions the rows are read by one question. Each may
+	// have 32 MB, of which one document at a time is held.
 	readAtOnce = 8
 	// doubtPause is how long a write may be under way whose answer does not come,
 	// and then some.
@@ -183,17 +182,20 @@ func (o *Outbox) sendAdopted(ctx context.Context) error {
 	for len(o.adopted) > 0 {
 		some := o.adopted[:min(len(o.adopted), readAtOnce)]
 		short, cancel := context.WithTimeout(ctx, outboxTimeout)
-		rows, err := o.cfg.Record.At(short, some)
+		var broadcasts []*Broadcast
+		err := o.cfg.Record.At(short, some, func(row catalog.Row) error {
+			if catalog.Keeps(row.Key.Module) {
+				broadcasts = append(broadcasts, o.again(row))
+			}
+			return nil
+		})
 		cancel()
 		if err != nil {
 			return fmt.Errorf("read what adopted revisions were about: %w", err)
 		}
-		slices.SortStableFunc(rows, func(a, b catalog.Row) int { return cmp.Compare(a.Revision, b.Revision) })
-		for _, row := range rows {
-			if catalog.Keeps(row.Key.Module) {
-				o.metrics.recovered.Inc()
-				o.Append(o.again(row))
-			}
+		for _, b := range broadcasts {
+			o.metrics.recovered.Inc()
+			o.Append(b)
 		}
 		for _, revision := range some {
 			o.end(revision, 0)
