@@ -22,6 +22,9 @@ func (r *Router) broadcast(ctx context.Context, caller *parties.Entry, req *ocpi
 		// The request's buffer is used again after the answer; its strings are not.
 		Body: bytes.Clone(req.Body),
 	}
+	if refusal := r.cfg.Outbox.full(); refusal != nil {
+		return r.notBroadcast(ctx, req, refusal, m)
+	}
 	var said string
 	var err error
 	switch {

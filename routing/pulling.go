@@ -226,6 +226,9 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 	if call.module == ocpi.ModuleLocations {
 		w.Operator = operator(run.from, call.party) // U6
 	}
+	if refusal := run.p.cfg.Outbox.full(); refusal != nil {
+		return refusal
+	}
 	applied, err := run.p.keep.apply(ctx, w)
 	if applied.Older {
 		run.count(func(c *pullCount) { c.older++ })

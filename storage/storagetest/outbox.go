@@ -55,6 +55,7 @@ func TestOutbox(t *testing.T, open func(*testing.T) (a, b OutboxReplica)) {
 		"what was adopted is open under the new name":       adoptedIsOwn,
 		"a replica is told what it has open itself":         adoptedFromItself,
 		"much is adopted and ended":                         muchIsAdopted,
+		"very many parcels are adopted in parts":            parcelsInParts,
 		"a later PUT makes parcels pointless":               pointlessParcels,
 		"a later PUT that ended makes them pointless too":   pointlessByEnded,
 		"parcels of other objects are not pointless":        notPointless,
@@ -224,6 +225,26 @@ func muchIsAdopted(t *testing.T, a, b OutboxReplica) {
 	}
 	ended(t, b, revisions, numbers)
 	wantOpen(t, a)
+}
+
+func parcelsInParts(t *testing.T, a, b OutboxReplica) {
+	parcels := make([]*routing.Broadcast, 2001)
+	for i := range parcels {
+		parcels[i] = Parcel("PUT", fmt.Sprint(i))
+		parcels[i].Body = nil
+	}
+	saveParcels(t, a, parcels...)
+	for first := range 2 {
+		_, got, err := b.Outbox.Adopt(t.Context(), a.ID, b.ID)
+		want := [][]*routing.Broadcast{parcels[:2000], parcels[2000:]}[first]
+		if err != nil || len(got) != len(want) || got[0].Object != want[0].Object || got[len(got)-1].Object != want[len(want)-1].Object {
+			t.Fatalf("adopted %d in part %d, %v; want %d", len(got), first, err, len(want))
+		}
+	}
+	wantOpen(t, a, b.ID)
+	if _, got, err := b.Outbox.Adopt(t.Context(), b.ID, b.ID); err != nil || len(got) != len(parcels) {
+		t.Errorf("of its own it is told %d, %v, want %d", len(got), err, len(parcels))
+	}
 }
 
 func pointlessParcels(t *testing.T, a, b OutboxReplica) {
