@@ -123,6 +123,10 @@ type Applied struct {
 	// Created tells an object that was not there before. Changed is false when
 	// the stored object differs in nothing but last_updated fields.
 	Created, Changed bool
+	// Overtaken tells that a later push under the same Revision has written the
+	// object since: what has that revision is not what this push made. It is known
+	// once the record has them.
+	Overtaken bool
 	// Older tells that nothing was done, since IfNotOlder did not allow it.
 	Older bool
 }

@@ -289,7 +289,7 @@ func TestS5_PushesAreCommittedTogether(t *testing.T) {
 		if diff := cmp.Diff([]string{"first", "put", "patch", "brief", "gone"}, order); diff != "" {
 			t.Error(diff)
 		}
-		if len(r.rows) != 2 || r.commits != 2 {
+		if len(r.rows) != 3 || !r.rows[catalog.Key{Module: ocpi.ModuleTariffs, Owner: nlTNM, ID: "t"}].Deleted || r.commits != 2 {
 			t.Errorf("%d commits, rows %v", r.commits, r.rows)
 		}
 		if doc, _ := c.Document(key("b")); !strings.Contains(string(doc), `"name":"x"`) {

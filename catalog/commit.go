@@ -150,8 +150,10 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 		for o.taken < len(batch) && o.size < maxBatchBytes {
 			w := batch[o.taken]
 			w.applied, w.refusal = o.apply(w.push)
+			w.writes = o.draft(w.key).writes
 			o.taken++
 		}
+		o.tellOvertaken(batch[:o.taken])
 		o.rows = o.written()
 		return o.rows
 	})
@@ -189,8 +191,12 @@ const settleTimeout = 3 * time.Second
 func (c *Catalog) arrived(ctx context.Context, o *overlay) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	rows, err := c.cfg.Store.At(ctx, []int64{o.revision})
-	return err == nil && o.wrote(rows)
+	wrote := false
+	err := c.cfg.Store.At(ctx, []int64{o.revision}, func(r Row) error {
+		wrote = wrote || o.wroteRow(r)
+		return nil
+	})
+	return err == nil && wrote
 }
 
 // overlay is memory as it will be: with what other replicas committed, and the
@@ -213,9 +219,8 @@ type overlay struct {
 // object.
 type draft struct {
 	Row
-	// recorded tells that the record has the object; dirty that it must be
-	// written.
-	recorded, dirty bool
+	// writes are how many pushes have written it.
+	writes int
 }
 
 func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
@@ -224,7 +229,7 @@ func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
 		if r.Deleted {
 			r.Document = nil
 		}
-		o.drafts[r.Key] = &draft{Row: r, recorded: !r.Deleted}
+		o.drafts[r.Key] = &draft{Row: r}
 	}
 	return o
 }
@@ -238,7 +243,7 @@ func (o *overlay) draft(k Key) *draft {
 	d := &draft{Row: Row{Key: k}}
 	s := o.c.shelves[k.Module]
 	if e, ok := s.get(k); ok {
-		d.Seq, d.LastUpdated, d.recorded = e.seq, e.updated.time(), true
+		d.Seq, d.LastUpdated = e.seq, e.updated.time()
 		d.Document = unpackBlob(nil, s.packer.dicts, e.blob)
 	}
 	o.drafts[k] = d
@@ -284,20 +289,25 @@ func (o *overlay) write(d *draft, document []byte, updated instant) {
 		d.LastUpdated = updated.time()
 	}
 	d.ChangedAt, d.Revision = o.at, o.revision
-	if !d.dirty {
-		d.dirty = true
+	if d.writes++; d.writes == 1 {
 		o.order = append(o.order, d)
 	}
 }
 
-// written are the rows for the record: one for each object that is not as it
-// was.
+// tellOvertaken tells those behind which the batch has written their object again.
+func (o *overlay) tellOvertaken(batch []*waiter) {
+	for _, w := range batch {
+		w.applied.Overtaken = w.refusal == nil && o.drafts[w.key].writes > w.writes
+	}
+}
+
+// written are the rows for the record: one for each object that was written. One
+// that came and went in this batch is among them: its PUT may be on its way, and
+// whoever recovers that must find that the object is gone.
 func (o *overlay) written() []Row {
 	var rows []Row
 	for _, d := range o.order {
-		if d.recorded || !d.Deleted { // else it came and went in this batch
-			rows = append(rows, d.Row)
-		}
+		rows = append(rows, d.Row)
 	}
 	return rows
 }

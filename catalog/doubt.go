@@ -51,14 +51,11 @@ func (c *Catalog) settleDoubts(ctx context.Context, rows []Row) {
 // wrote tells whether rows are in the record by this commit. If it failed, the
 // revision may be another replica's.
 func (o *overlay) wrote(rows []Row) bool {
-	for _, r := range rows {
-		if r.Revision != o.revision {
-			continue
-		}
-		if d := o.drafts[r.Key]; d != nil && d.dirty &&
-			r.Seq == d.Seq && r.Deleted == d.Deleted && bytes.Equal(r.Document, d.Document) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(rows, o.wroteRow)
+}
+
+func (o *overlay) wroteRow(r Row) bool {
+	d := o.drafts[r.Key]
+	return r.Revision == o.revision && d != nil && d.writes > 0 &&
+		r.Seq == d.Seq && r.Deleted == d.Deleted && bytes.Equal(r.Document, d.Document)
 }

@@ -114,15 +114,17 @@ func (r *record) Since(_ context.Context, revision int64) ([]catalog.Row, int64,
 	return rows[:end], upTo, r.fail
 }
 
-func (r *record) At(_ context.Context, revisions []int64) (rows []catalog.Row, err error) {
+func (r *record) At(_ context.Context, revisions []int64, each func(catalog.Row) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, row := range r.since(0) {
 		if slices.Contains(revisions, row.Revision) {
-			rows = append(rows, row)
+			if err := each(row); err != nil {
+				return err
+			}
 		}
 	}
-	return rows, r.fail
+	return r.fail
 }
 
 func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {

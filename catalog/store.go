@@ -55,10 +55,11 @@ type Store interface {
 	// end before the newest one when they are many or large, but not where it
 	// began.
 	Since(ctx context.Context, revision int64) ([]Row, int64, error)
-	// At returns the rows whose last write was one of the revisions, deleted ones
-	// included, by rising revision; of each at least Key, Seq, Revision, Deleted and
-	// Document.
-	At(ctx context.Context, revisions []int64) ([]Row, error)
+	// At calls each for every row whose last write was one of the revisions, deleted
+	// ones included, by rising revision; of it at least Key, Seq, Revision, Deleted
+	// and Document are set. It does not hold all rows in memory, and ends with each's
+	// error.
+	At(ctx context.Context, revisions []int64, each func(Row) error) error
 	// Commit raises the revision in a transaction, reads the rows that others
 	// wrote after the revision have, and lets decide say what to write. newer
 	// are those rows, by rising revision; revision is the new one and lastSeq the

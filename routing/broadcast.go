@@ -22,6 +22,9 @@ func (r *Router) broadcast(ctx context.Context, caller *parties.Entry, req *ocpi
 		// The request's buffer is used again after the answer; its strings are not.
 		Body: bytes.Clone(req.Body),
 	}
+	if refusal := r.cfg.Outbox.full(); refusal != nil {
+		return r.notBroadcast(ctx, req, refusal, m)
+	}
 	var said string
 	var err error
 	switch {
@@ -84,7 +87,7 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
-			b.Revision = r.revisionOf(applied)
+			b.Revision, b.Overtaken = r.revisionOf(applied), applied.Overtaken
 			r.cfg.Outbox.Append(b)
 		}
 	}

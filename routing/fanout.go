@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -62,8 +63,8 @@ type FanoutConfig struct {
 	// Present is the catalog. Nil: what finds no room in a lane is not sent, and
 	// what comes again goes as it was.
 	Present Present
-	// Outdated is OutboxStore.Outdated. Nil: no Token push is.
-	Outdated func(context.Context, *Broadcast) (bool, error)
+	// Later is OutboxStore.Later. Nil: no Token push has any.
+	Later func(context.Context, *Broadcast) ([]*Broadcast, bool, error)
 	// CutOff is told that what ends from now on was cut off, and has not reached
 	// everybody. Nil is fine.
 	CutOff func()
@@ -105,15 +106,30 @@ func (f *Fanout) receivers(b *Broadcast) []Leg {
 // to be what its object is now, Deliver waits until the catalog knows.
 func (f *Fanout) Deliver(h Handed) {
 	r := &receipt{done: h.Done, held: h.Held, tenure: h.Tenure}
-	r.hold()
-	b, ok := f.newest(h)
-	if !ok {
-		if r.shared() {
-			r.dropped.Store(true)
-		}
-		r.release()
-		return
+	r.hold() // until everything is queued
+	defer r.release()
+	if !f.sendNewest(h, r) && r.shared() {
+		r.dropped.Store(true)
 	}
+}
+
+// sendNewest sends what is to be sent for a broadcast that was handed over. It is
+// false when newest is.
+func (f *Fanout) sendNewest(h Handed, r *receipt) bool {
+	if !catalog.Keeps(h.Module) {
+		return f.sendUnkept(h, r)
+	}
+	b, ok := f.newest(h)
+	if ok {
+		f.send(b, r)
+	}
+	return ok
+}
+
+// send queues the legs of a broadcast, which hold the receipt until they have
+// ended. One without a Method has none.
+func (f *Fanout) send(b *Broadcast, r *receipt) {
+	r.hold()
 	var legs []Leg
 	if b.Method != "" {
 		legs = f.cfg.Receivers(b)

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -125,21 +126,26 @@ func (r *outboxRecord) Adopt(_ context.Context, from, to ReplicaID) (revisions [
 	return revisions, parcels, nil
 }
 
-func (*outboxRecord) Outdated(context.Context, *Broadcast) (bool, error) { return false, nil }
+func (*outboxRecord) Later(context.Context, *Broadcast) ([]*Broadcast, bool, error) {
+	return nil, false, nil
+}
 
 func (r *outboxRecord) Forget(_ context.Context, before time.Time) (int64, error) {
 	return 0, r.does("forget", func() { r.forgotten = before })
 }
 
-func (r *outboxRecord) At(_ context.Context, revisions []int64) (rows []catalog.Row, err error) {
-	err = r.does("at", func() {
-		for _, row := range slices.Backward(r.rows) { // in any order
-			if slices.Contains(revisions, row.Revision) {
-				rows = append(rows, row)
+// At fails behind the rows.
+func (r *outboxRecord) At(_ context.Context, revisions []int64, each func(catalog.Row) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, row := range slices.SortedStableFunc(slices.Values(r.rows), func(a, b catalog.Row) int { return cmp.Compare(a.Revision, b.Revision) }) {
+		if slices.Contains(revisions, row.Revision) {
+			if err := each(row); err != nil {
+				return err
 			}
 		}
-	})
-	return rows, err
+	}
+	return r.fault("at")
 }
 
 // commits notes a revision as the replica's, as the catalog's commit does.

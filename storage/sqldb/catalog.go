@@ -128,20 +128,16 @@ func newerThan(tx *gorm.DB, revision, upTo int64) (rows []catalog.Row, err error
 }
 
 // At implements catalog.Store.
-func (s *Catalog) At(ctx context.Context, revisions []int64) (rows []catalog.Row, err error) {
+func (s *Catalog) At(ctx context.Context, revisions []int64, each func(catalog.Row) error) error {
 	var reader catalogReader
 	for part := range slices.Chunk(rising(revisions), batch) {
 		_, err := reader.read(s.db.read.WithContext(ctx).Raw("SELECT "+catalogColumns+" FROM catalog "+
-			"WHERE revision IN ? ORDER BY revision, seq", part),
-			func(row catalog.Row) error {
-				rows = append(rows, row)
-				return nil
-			})
+			"WHERE revision IN ? ORDER BY revision, seq", part), each)
 		if err != nil {
-			return nil, fault("read what revisions of the catalog have", err)
+			return fault("read what revisions of the catalog have", err)
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // rising are the numbers in order, each once.

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"gorm.io/gorm"
@@ -12,6 +13,10 @@ import (
 // lockAdoption lets replicas adopt one after the other, so that what one left is
 // not shared out among several; see lockLessons.
 const lockAdoption = "SELECT pg_advisory_xact_lock(1651864162, 9)"
+
+// adoptAtOnce is the most parcels that are adopted in one transaction, which opens
+// them: all of their bodies are in memory: of Tokens a few megabytes.
+const adoptAtOnce = 2000
 
 // Adopt implements routing.OutboxStore.
 func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
@@ -46,8 +51,12 @@ func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisi
 // pointless.
 func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
 	var rows []parcelRow
-	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL ORDER BY id"+s.lock(),
-		string(from)).Scan(&rows).Error
+	most := adoptAtOnce
+	if from == to {
+		most = math.MaxInt32
+	}
+	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL AND ended_at IS NULL "+
+		"ORDER BY id LIMIT ?"+s.lock(), string(from), most).Scan(&rows).Error
 	if err != nil {
 		return nil, err
 	}

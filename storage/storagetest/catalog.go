@@ -223,6 +223,10 @@ func catalogAt(t *testing.T, a, b catalog.Store) {
 	wantAt(t, b, []int64{3, 99, 1, 3, 0, -1}, two, gone(one))
 	wantAt(t, b, nil)
 	wantAt(t, b, []int64{4})
+	enough := errors.New("enough")
+	if err := b.At(t.Context(), []int64{1, 2, 3}, func(catalog.Row) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("At: %v, want each's error", err)
+	}
 	var many []int64 // more than is asked for at once, whose parts meet around 1 to 3
 	for n := range int64(3000) {
 		many = append(many, 2001-n)
@@ -234,7 +238,8 @@ func catalogAt(t *testing.T, a, b catalog.Store) {
 
 func wantAt(t *testing.T, s catalog.Store, revisions []int64, want ...catalog.Row) {
 	t.Helper()
-	got, err := s.At(t.Context(), revisions)
+	var got []catalog.Row
+	err := s.At(t.Context(), revisions, func(row catalog.Row) error { got = append(got, row); return nil })
 	if err != nil {
 		t.Errorf("At: %v", err)
 	}
@@ -339,7 +344,7 @@ func catalogNotBegun(t *testing.T, a, _ catalog.Store) {
 	_, _, loadErr := a.Load(ctx, func(catalog.Row) error { return nil })
 	_, _, sinceErr := a.Since(ctx, 0)
 	_, revisionErr := a.Revision(ctx)
-	_, atErr := a.At(ctx, []int64{1})
+	atErr := a.At(ctx, []int64{1}, func(catalog.Row) error { return nil })
 	_, forgetErr := a.ForgetDeleted(ctx, at(0))
 	for what, err := range map[string]error{
 		"Commit": commitErr, "Load": loadErr, "Since": sinceErr, "At": atErr, "Revision": revisionErr, "ForgetDeleted": forgetErr,

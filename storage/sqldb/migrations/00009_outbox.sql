@@ -33,7 +33,7 @@ CREATE TABLE outbox_parcels (
     object_hash BYTEA   NOT NULL,
     owner       TEXT    NOT NULL, -- country code and party id, like NLCPA
     put         BOOLEAN NOT NULL, -- the whole object, which makes older ones pointless
-    sealed      TEXT,             -- NULL once it has ended
+    sealed      TEXT,             -- NULL once it has ended, and no older one of its object is open
     ended_at    BIGINT
 );
 CREATE INDEX outbox_parcels_open ON outbox_parcels (replica, id) WHERE sealed IS NOT NULL;
