@@ -106,3 +106,61 @@ func TestRedis_IsEmptiedUnderLoad(t *testing.T) {
 		})
 	}
 }
+
+// TestRedis_IsFull: it takes no broadcasts, but those that it has are delivered and
+// leave it; else it would be full for ever.
+func TestRedis_IsFull(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, stores{})
+	// The slow one is behind when it happens, for longer than a replica holds its
+	// partitions without a sign of life.
+	m := c.market(people{msps: 3, slow: 1, pause: 500 * time.Millisecond})
+	l := m.begin(c.send, rates{every: 20 * time.Millisecond})
+	after(3 * time.Second)
+	c.redis.limit("1")
+	after(time.Second)
+	l.end()
+	c.redis.wantNoEntries()
+	c.redis.limit("0")
+	m.verdict(t, c.hubs(), false)
+	m.wantDirect(t)
+	m.wantNoReason(t, "push")
+	c.wantNothingOpen()
+}
+
+// limit bounds a Redis' memory in bytes; 0 is no bound.
+func (s *server) limit(bytes string) {
+	s.t.Helper()
+	client := s.client()
+	defer client.Close()
+	if err := client.ConfigSet(s.t.Context(), "maxmemory", bytes).Err(); err != nil {
+		s.t.Fatalf("CONFIG SET maxmemory: %v", err)
+	}
+}
+
+// wantNoEntries holds that the streams become empty.
+func (s *server) wantNoEntries() {
+	s.t.Helper()
+	client := s.client()
+	defer client.Close()
+	deadline := time.After(settle)
+	for {
+		var left int64
+		streams := client.ScanType(s.t.Context(), 0, "*:broadcasts:*", 1000, "stream").Iterator()
+		for streams.Next(s.t.Context()) {
+			left += client.XLen(s.t.Context(), streams.Val()).Val()
+		}
+		if err := streams.Err(); err != nil {
+			s.t.Fatalf("SCAN: %v", err)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-deadline:
+			s.t.Errorf("%d broadcasts are in Redis still", left)
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
