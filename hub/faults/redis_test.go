@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -117,24 +118,24 @@ func TestRedis_IsFull(t *testing.T) {
 	m := c.market(people{msps: 3, slow: 1, pause: 500 * time.Millisecond})
 	l := m.begin(c.send, rates{every: 20 * time.Millisecond})
 	after(3 * time.Second)
-	c.redis.limit("1")
+	c.redis.configure("maxmemory", "1")
 	after(time.Second)
 	l.end()
 	c.redis.wantNoEntries()
-	c.redis.limit("0")
+	c.redis.configure("maxmemory", "0") // no bound
 	m.verdict(t, c.hubs(), false)
 	m.wantDirect(t)
 	m.wantNoReason(t, "push")
 	c.wantNothingOpen()
 }
 
-// limit bounds a Redis' memory in bytes; 0 is no bound.
-func (s *server) limit(bytes string) {
+// configure changes a setting of a Redis.
+func (s *server) configure(setting, value string) {
 	s.t.Helper()
 	client := s.client()
 	defer client.Close()
-	if err := client.ConfigSet(s.t.Context(), "maxmemory", bytes).Err(); err != nil {
-		s.t.Fatalf("CONFIG SET maxmemory: %v", err)
+	if err := client.ConfigSet(s.t.Context(), setting, value).Err(); err != nil {
+		s.t.Fatalf("CONFIG SET %s: %v", setting, err)
 	}
 }
 
@@ -162,5 +163,25 @@ func (s *server) wantNoEntries() {
 			return
 		case <-time.After(200 * time.Millisecond):
 		}
+	}
+}
+
+// TestRedis_ThatMayEvictIsWarnedOf: an operator who took a cache for it reads so.
+func TestRedis_ThatMayEvictIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	for policy, warned := range map[string]bool{"noeviction": false, "volatile-ttl": false, "allkeys-lru": true} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			redis := newRedis(t)
+			redis.configure("maxmemory-policy", policy)
+			c := newCluster(t, 1, stores{redis: redis})
+			// Stopping takes two more signs of life.
+			if err := c.replicas[0].Stop(); err != nil {
+				t.Errorf("it ends with %v", err)
+			}
+			if log := c.replicas[0].Log.String(); strings.Contains(log, "maxmemory-policy="+policy) != warned {
+				t.Errorf("the log tells of the policy %t, want %t:\n%s", !warned, warned, log)
+			}
+		})
 	}
 }
