@@ -92,8 +92,8 @@ func (o *Outbox) adopt(ctx context.Context, from ReplicaID) error {
 	defer cancel()
 	revisions, parcels, err := o.cfg.Store.Adopt(short, from, o.cfg.Replica)
 	if err != nil {
-		o.doubt(doubtAdopted) // they may be this replica's now, and nobody else's
-		return fmt.Errorf("adopt what replica %s left: %w", from, err)
+		o.doubt(doubtAdopted) // more may be this replica's now, and nobody else's
+		err = fmt.Errorf("adopt what replica %s left: %w", from, err)
 	}
 	revisions, parcels = o.strange(revisions, parcels)
 	o.take(revisions, parcels)
@@ -101,7 +101,7 @@ func (o *Outbox) adopt(ctx context.Context, from ReplicaID) error {
 		o.cfg.Logger.Info("sending again what may not have reached every receiver before a replica ended",
 			"replica", from, "revisions", len(revisions), "tokens", len(parcels))
 	}
-	return nil
+	return err
 }
 
 // strange are those that were not adopted before. This replica may have broadcasts

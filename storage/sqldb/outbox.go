@@ -94,8 +94,8 @@ func (s *Outbox) saved(ctx context.Context, rows []parcelRow) bool {
 // may leave some of them noted; they may be given again.
 func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
 	for part := range slices.Chunk(rising(revisions), batch) {
-		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision IN "+
-			"(SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"+s.lock()+")",
+		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision "+
+			s.among("SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"),
 			string(s.replica), string(s.replica), part).Error
 		if err != nil {
 			return fault("note that broadcasts have ended", err)
@@ -111,8 +111,8 @@ func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
 
 // end forgets what parcels hold, and keeps the time when the first said so.
 func (s *Outbox) end(tx *gorm.DB, parcels []int64) error {
-	return tx.Exec("UPDATE outbox_parcels SET sealed = NULL, ended_at = ? WHERE id IN "+
-		"(SELECT id FROM outbox_parcels WHERE id IN ? AND sealed IS NOT NULL ORDER BY id"+s.lock()+")",
+	return tx.Exec("UPDATE outbox_parcels SET sealed = NULL, ended_at = ? WHERE id "+
+		s.among("SELECT id FROM outbox_parcels WHERE id IN ? AND sealed IS NOT NULL ORDER BY id"),
 		time.Now().UnixMicro(), parcels).Error
 }
 
@@ -123,6 +123,16 @@ func (s *Outbox) lock() string {
 		return " FOR UPDATE"
 	}
 	return ""
+}
+
+// among matches what a SELECT finds, whose rows it locks in its order. Postgres is
+// given an array, which it looks up in the index: of a table that grew since it was
+// last analyzed it would join all with all.
+func (s *Outbox) among(found string) string {
+	if lock := s.lock(); lock != "" {
+		return "= ANY (ARRAY(" + found + lock + "))"
+	}
+	return "IN (" + found + ")"
 }
 
 // openReplicas goes from one name to the next in the index, whatever each has open.
