@@ -47,6 +47,8 @@ type Catalog struct {
 	doubts   []doubt
 	// followed is when the shelves were last seen to be equal to the record.
 	followed time.Time
+	// failing tells that the last commit failed.
+	failing bool
 }
 
 // Config wires a Catalog.

@@ -70,6 +70,7 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 			c.fail(ctx, live, err)
 			return err
 		}
+		c.works(ctx)
 		c.metrics.batch.Observe(float64(o.taken))
 		c.metrics.finished(o)
 		c.publish(o.newer, o.rows)
@@ -115,9 +116,22 @@ func (w *waiter) reply() {
 	w.answer <- answer{applied: w.applied}
 }
 
+// works notes that the record takes pushes.
+func (c *Catalog) works(ctx context.Context) {
+	if c.failing {
+		c.failing = false
+		c.cfg.Logger.InfoContext(ctx, "catalog: pushes are kept again")
+	}
+}
+
+// fail refuses pushes. A record that is down would refuse each: only the first is
+// logged, the others the metrics count.
 func (c *Catalog) fail(ctx context.Context, batch []*waiter, err error) {
 	c.metrics.failed.Inc()
-	c.cfg.Logger.ErrorContext(ctx, "catalog: pushes could not be kept", "pushes", len(batch), "error", err)
+	if !c.failing {
+		c.failing = true
+		c.cfg.Logger.ErrorContext(ctx, "catalog: pushes cannot be kept and are refused", "pushes", len(batch), "error", err)
+	}
 	said := "the hub could not keep the object, so nothing was sent"
 	if c.doubtful {
 		said = "the hub could not tell whether it kept the object: send it again"

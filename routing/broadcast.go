@@ -44,18 +44,16 @@ func (r *Router) broadcast(ctx context.Context, caller *parties.Entry, req *ocpi
 	})}
 }
 
-// notBroadcast answers for a push that went nowhere.
+// notBroadcast answers for a push that went nowhere. Why the record failed the
+// catalog and the Outbox log, once: with it down, that is each push.
 func (r *Router) notBroadcast(ctx context.Context, req *ocpi.Request, err error, m *Message) Reply {
 	refusal, ok := ocpi.AsError(err)
 	if !ok {
 		refusal = ocpi.Errorf(ocpi.HubError, "the hub could not take the broadcast in; send it again")
 	}
 	m.Outcome, m.Detail = OutcomeRefused, refusal.Message
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		m.Outcome = OutcomeCancelled
-	case !ok:
-		r.cfg.Logger.Error("take in a broadcast", "correlation_id", req.CorrelationID, "module", req.Module, "error", err)
 	}
 	return r.hubAnswer(req, refusal)
 }

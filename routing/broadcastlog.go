@@ -105,10 +105,11 @@ type OutboxStore interface {
 	// Replicas are those that have something open.
 	Replicas(ctx context.Context) ([]ReplicaID, error)
 	// Adopt makes what a replica has open another's, and tells what that is, in
-	// order. Of two that adopt the same at once, one gets it. A parcel that cannot
+	// order. Of two that adopt the same at once, one gets each. A parcel that cannot
 	// be opened, or that a later PUT of its object has made pointless, is ended. Of
 	// many parcels some may be left, to be adopted by the next call. With from and to
-	// the same, it tells all that replica has open.
+	// the same, it tells all that replica has open. An error may come with a part of
+	// it, and leaves open whether there was more.
 	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
 	// Later are pushes of the parcel's object that were accepted behind it, ended or
 	// not, in order: whoever sends it again has to send them behind it. They are

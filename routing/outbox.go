@@ -52,6 +52,7 @@ type Outbox struct {
 	cfg     OutboxConfig
 	metrics outboxMetrics
 	saving  saving
+	refusal outage // of the record, which refuses to save
 
 	mu sync.Mutex
 	// revisions are those of the catalog that have broadcasts under way, parcels
@@ -106,6 +107,7 @@ type OutboxConfig struct {
 func NewOutbox(cfg OutboxConfig) *Outbox {
 	o := &Outbox{
 		cfg: cfg, revisions: make(map[int64]openRevision), parcels: make(map[int64]struct{}), idle: make(chan struct{}, 1),
+		refusal: outage{log: cfg.Logger, what: "save Token pushes; they are refused"},
 	}
 	o.metrics = newOutboxMetrics(cfg.Metrics, o.Open)
 	return o

@@ -96,8 +96,8 @@ func (o *Outbox) adopt(ctx context.Context, from ReplicaID) (more bool, err erro
 	defer cancel()
 	revisions, parcels, err := o.cfg.Store.Adopt(short, from, o.cfg.Replica)
 	if err != nil {
-		o.doubt(doubtAdopted) // they may be this replica's now, and nobody else's
-		return false, fmt.Errorf("adopt what replica %s left: %w", from, err)
+		o.doubt(doubtAdopted) // more may be this replica's now, and nobody else's
+		err = fmt.Errorf("adopt what replica %s left: %w", from, err)
 	}
 	more = len(parcels) > 0
 	revisions, parcels = o.strange(revisions, parcels)
@@ -106,7 +106,7 @@ func (o *Outbox) adopt(ctx context.Context, from ReplicaID) (more bool, err erro
 		o.cfg.Logger.Info("sending again what may not have reached every receiver before a replica ended",
 			"replica", from, "revisions", len(revisions), "tokens", len(parcels))
 	}
-	return more, nil
+	return more && err == nil, err
 }
 
 // strange are those that were not adopted before. This replica may have broadcasts

@@ -71,7 +71,8 @@
 // which of 32 streams it is in.
 //
 // Redis must not evict keys of the log (maxmemory-policy noeviction or one of the
-// volatile ones). One that is full refuses, and broadcasts wait in memory. A
+// volatile ones); another policy is warned of. One that is full refuses new
+// broadcasts, which wait in memory; those that it has are delivered and leave it. A
 // stream that was deleted is noticed, and counts as an emptied Redis.
 //
 // Shares tells the replicas, for as long as a few seconds, how much busy platforms

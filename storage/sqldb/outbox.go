@@ -94,8 +94,8 @@ func (s *Outbox) saved(ctx context.Context, rows []parcelRow) bool {
 // may leave some of them noted; they may be given again.
 func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
 	for part := range slices.Chunk(rising(revisions), batch) {
-		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision IN "+
-			"(SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"+s.lock()+")",
+		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision "+
+			s.among("SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"),
 			string(s.replica), string(s.replica), part).Error
 		if err != nil {
 			return fault("note that broadcasts have ended", err)
@@ -112,8 +112,8 @@ func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
 // end keeps the time when the first said that parcels have ended, and forgets what
 // nobody needs any more of them and of others of their objects.
 func (s *Outbox) end(tx *gorm.DB, parcels []int64) error {
-	err := tx.Exec("UPDATE outbox_parcels SET ended_at = ? WHERE id IN "+
-		"(SELECT id FROM outbox_parcels WHERE id IN ? AND ended_at IS NULL ORDER BY id"+s.lock()+")",
+	err := tx.Exec("UPDATE outbox_parcels SET ended_at = ? WHERE id "+
+		s.among("SELECT id FROM outbox_parcels WHERE id IN ? AND ended_at IS NULL ORDER BY id"),
 		time.Now().UnixMicro(), parcels).Error
 	if err != nil {
 		return err
@@ -145,6 +145,16 @@ func (s *Outbox) lock() string {
 		return " FOR UPDATE"
 	}
 	return ""
+}
+
+// among matches what a SELECT finds, whose rows it locks in its order. Postgres is
+// given an array, which it looks up in the index: of a table that grew since it was
+// last analyzed it would join all with all.
+func (s *Outbox) among(found string) string {
+	if lock := s.lock(); lock != "" {
+		return "= ANY (ARRAY(" + found + lock + "))"
+	}
+	return "IN (" + found + ")"
 }
 
 // openReplicas goes from one name to the next in the index, whatever each has open.
