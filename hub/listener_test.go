@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -330,7 +331,10 @@ func TestListener_ExpectIsAnsweredBeforeTheBody(t *testing.T) {
 
 func TestStop_RightAfterStart(t *testing.T) {
 	t.Parallel()
-	for range 20 {
-		hubtest.Start(t).Stop()
+	for i := range 20 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			hubtest.Start(t).Stop()
+		})
 	}
 }

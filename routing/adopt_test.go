@@ -17,11 +17,13 @@ func (r adoptsInPart) Adopt(ctx context.Context, from, to ReplicaID) ([]int64, [
 	return revisions, parcels, errors.Join(err, errors.New("the connection broke"))
 }
 
-func (adoptsInPart) At(_ context.Context, revisions []int64) (rows []catalog.Row, err error) {
+func (adoptsInPart) At(_ context.Context, revisions []int64, each func(catalog.Row) error) error {
 	for _, revision := range revisions {
-		rows = append(rows, catalog.Row{Key: catalog.Key{Module: ocpi.ModuleLocations, ID: "a"}, Revision: revision})
+		if err := each(catalog.Row{Key: catalog.Key{Module: ocpi.ModuleLocations, ID: "a"}, Revision: revision}); err != nil {
+			return err
+		}
 	}
-	return rows, nil
+	return nil
 }
 
 // TestP4_APartOfWhatWasLeftIsSent: the rest is adopted by the next try.
