@@ -143,7 +143,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	journals = []routing.Journal{routing.NewDiscreet(h.stores.Names.Token, journals...)}
 	h.outbox = routing.NewOutbox(routing.OutboxConfig{
-		Store: h.stores.Outbox, Record: h.stores.Catalog, Log: h.stores.Broadcasts, Replica: h.stores.Replica,
+		Store: h.stores.Outbox, Log: h.stores.Broadcasts, Replica: h.stores.Replica,
 		Fleet: h.stores.Fleet, Directory: directory, Logger: h.logger, Metrics: registry,
 	})
 	h.catalog = catalog.New(catalog.Config{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -111,6 +112,10 @@ type OutboxStore interface {
 	// the same, it tells all that replica has open. An error may come with a part of
 	// it, and leaves open whether there was more.
 	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
+	// Left calls each for every row of the catalog that open commits of this replica
+	// wrote, as it is now: a later commit may have written it again, for another part
+	// of the object. revision is the open commit's.
+	Left(ctx context.Context, revisions []int64, each func(revision int64, row catalog.Row) error) error
 	// Later are pushes of the parcel's object that were accepted behind it, ended or
 	// not, in order: whoever sends it again has to send them behind it. They are
 	// some; what follows is behind the last of them. With a PUT among all that are

@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -89,12 +88,7 @@ func (e *endedRows) len() int { return len(e.revisions) + len(e.parcels) }
 // OutboxConfig wires an Outbox.
 type OutboxConfig struct {
 	Store OutboxStore
-	// Record reads what revisions were about: the rows that still have one of
-	// them, deleted ones included.
-	Record interface {
-		At(ctx context.Context, revisions []int64, each func(catalog.Row) error) error
-	}
-	Log BroadcastLog
+	Log   BroadcastLog
 	// Replica is this process, Fleet what it knows of the others.
 	Replica   ReplicaID
 	Fleet     Fleet
@@ -115,9 +109,11 @@ func NewOutbox(cfg OutboxConfig) *Outbox {
 
 // Append passes a broadcast on that the record has, under its Revision or its
 // Parcel. It does not block.
-func (o *Outbox) Append(b *Broadcast) {
-	// Not the broadcast: the log may give its body up.
-	revision, parcel := b.Revision, b.Parcel
+func (o *Outbox) Append(b *Broadcast) { o.appendUnder(b.Revision, b) }
+
+// appendUnder passes on a broadcast that is a part of what a revision left.
+func (o *Outbox) appendUnder(revision int64, b *Broadcast) {
+	parcel := b.Parcel // not the broadcast: the log may give its body up
 	o.begin(revision, parcel)
 	o.cfg.Log.Append(b, func() { o.end(revision, parcel) })
 }

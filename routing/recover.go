@@ -183,17 +183,21 @@ func (o *Outbox) mark(revision int64, adopted bool) {
 	o.revisions[revision] = r
 }
 
-// sendAdopted begins the broadcasts of adopted revisions: for each row that still
-// has one. What was pushed since has a revision of its own, which is open too or
-// has reached everybody. When too many are open, the next look goes on.
+// sendAdopted begins the broadcasts of adopted revisions: the present state of each
+// object that one wrote. It may have been pushed since: but of another part, whose
+// broadcast has nothing of this one. When too many are open, the next look goes on.
 func (o *Outbox) sendAdopted(ctx context.Context) error {
 	for len(o.adopted) > 0 && !o.crowded() {
 		some := o.adopted[:min(len(o.adopted), readAtOnce)]
 		short, cancel := context.WithTimeout(ctx, outboxTimeout)
-		var broadcasts []*Broadcast
-		err := o.cfg.Record.At(short, some, func(row catalog.Row) error {
+		type left struct {
+			revision int64
+			*Broadcast
+		}
+		var broadcasts []left
+		err := o.cfg.Store.Left(short, some, func(revision int64, row catalog.Row) error {
 			if catalog.Keeps(row.Key.Module) {
-				broadcasts = append(broadcasts, o.again(row))
+				broadcasts = append(broadcasts, left{revision, o.again(row)})
 			}
 			return nil
 		})
@@ -203,7 +207,7 @@ func (o *Outbox) sendAdopted(ctx context.Context) error {
 		}
 		for _, b := range broadcasts {
 			o.metrics.recovered.Inc()
-			o.Append(b)
+			o.appendUnder(b.revision, b.Broadcast)
 		}
 		for _, revision := range some {
 			o.end(revision, 0)

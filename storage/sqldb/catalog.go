@@ -186,7 +186,7 @@ func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []ca
 			revision--
 			return errNothing
 		}
-		if err := noteCommit(tx, next.Revision, s.replica); err != nil {
+		if err := noteCommit(tx, next.Revision, s.replica, rows); err != nil {
 			return err
 		}
 		return write(tx, rows, next)

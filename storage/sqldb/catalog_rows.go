@@ -81,6 +81,9 @@ func (r *catalogReader) row(row *catalogRow) (catalog.Row, error) {
 	return object, nil
 }
 
+// keyLength is the length of a row's key.
+const keyLength = 16
+
 // catalogKey is the hash of migration 00003. Module and owner are written with
 // their lengths' bounds, so that no two keys have the same bytes.
 func catalogKey(k catalog.Key) []byte {
@@ -88,7 +91,7 @@ func catalogKey(k catalog.Key) []byte {
 	b = append(append(b, k.Module...), 0)
 	b = append(append(b, k.Owner[:]...), k.ID...)
 	sum := sha256.Sum256(b)
-	return sum[:16]
+	return sum[:keyLength]
 }
 
 // documentText is a document as either database can hold it.

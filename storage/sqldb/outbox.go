@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"busbar/catalog"
 	"busbar/routing"
 	"busbar/storage/seal"
 )
@@ -33,12 +34,16 @@ func (db *DB) Outbox(sealer *seal.Sealer, replica routing.ReplicaID) *Outbox {
 	return &Outbox{db, sealer, replica}
 }
 
-// noteCommit notes a revision of the catalog, in its transaction.
-func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID) error {
+// noteCommit notes a revision of the catalog and what it wrote, in its transaction.
+func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID, rows []catalog.Row) error {
+	objects := make([]byte, 0, len(rows)*keyLength)
+	for i := range rows {
+		objects = append(objects, catalogKey(rows[i].Key)...)
+	}
 	// The text is prepared once for each connection to Postgres. A conflict is with
 	// what was left by a record that was restored in part.
-	return tx.Exec("INSERT INTO outbox_commits (replica, revision) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		string(replica), revision).Error
+	return tx.Exec("INSERT INTO outbox_commits (replica, revision, objects) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+		string(replica), revision, objects).Error
 }
 
 // Save implements routing.OutboxStore.

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"busbar/catalog"
 	"busbar/routing"
 )
 
@@ -174,4 +175,31 @@ func (s *Outbox) adopted(ctx context.Context, to routing.ReplicaID, revisions []
 		err = tx.Table("outbox_parcels").Where("id = ? AND replica = ?", parcels[0].Parcel, string(to)).Count(&n).Error
 	}
 	return err == nil && n == 1
+}
+
+// Left implements routing.OutboxStore.
+func (s *Outbox) Left(ctx context.Context, revisions []int64, each func(revision int64, row catalog.Row) error) error {
+	var commits []struct {
+		Revision int64
+		Objects  []byte
+	}
+	err := s.db.read.WithContext(ctx).Raw("SELECT revision, objects FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision",
+		string(s.replica), rising(revisions)).Scan(&commits).Error
+	if err != nil {
+		return fault("read what open commits wrote", err)
+	}
+	for _, commit := range commits {
+		rows := s.db.read.WithContext(ctx)
+		if commit.Objects == nil {
+			rows = rows.Raw("SELECT "+catalogColumns+" FROM catalog WHERE revision = ? ORDER BY seq", commit.Revision)
+		} else {
+			keys := slices.Collect(slices.Chunk(commit.Objects, keyLength))
+			rows = rows.Raw("SELECT "+catalogColumns+" FROM catalog WHERE key IN ? ORDER BY seq", keys)
+		}
+		var reader catalogReader
+		if _, err := reader.read(rows, func(row catalog.Row) error { return each(commit.Revision, row) }); err != nil {
+			return fault("read what open commits wrote", err)
+		}
+	}
+	return nil
 }

@@ -53,6 +53,7 @@ func TestOutbox(t *testing.T, open func(*testing.T) (a, b OutboxReplica)) {
 		"what is unknown or ended twice harms nobody":       endedTwice,
 		"another replica's revision cannot be ended":        endedOfAnother,
 		"what was adopted is open under the new name":       adoptedIsOwn,
+		"what an open commit wrote is told as it is now":    writtenAgain,
 		"a replica is told what it has open itself":         adoptedFromItself,
 		"much is adopted and ended":                         muchIsAdopted,
 		"very many parcels are adopted in parts":            parcelsInParts,
@@ -208,6 +209,30 @@ func adoptedIsOwn(t *testing.T, a, b OutboxReplica) {
 	wantAdopted(t, a, b.ID, []int64{1}, parcel)
 	ended(t, a, []int64{1}, []int64{parcel.Parcel})
 	wantOpen(t, a)
+}
+
+// writtenAgain: the later commit may be about another part of the object.
+func writtenAgain(t *testing.T, a, b OutboxReplica) {
+	commit(t, a.Catalog, Location("x", 1, 0), Location("y", 2, 0))
+	commit(t, b.Catalog, Location("y", 2, 0))
+	ended(t, b, []int64{2}, nil)
+	wantAdopted(t, b, a.ID, []int64{1})
+	var got []string
+	err := b.Outbox.Left(t.Context(), []int64{1}, func(revision int64, row catalog.Row) error {
+		got = append(got, fmt.Sprint(row.Key.ID, " of ", revision, " at ", row.Revision))
+		return nil
+	})
+	if want := []string{"x of 1 at 1", "y of 1 at 2"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("Left = %q, %v, want %q", got, err, want)
+	}
+	err = a.Outbox.Left(t.Context(), []int64{1, 2, 7}, func(int64, catalog.Row) error { return errors.New("not its own") })
+	if err != nil {
+		t.Errorf("Left of what another has or what has ended: %v", err)
+	}
+	failing := errors.New("no more")
+	if err := b.Outbox.Left(t.Context(), []int64{1}, func(int64, catalog.Row) error { return failing }); !errors.Is(err, failing) {
+		t.Errorf("Left with an each that fails: %v", err)
+	}
 }
 
 func muchIsAdopted(t *testing.T, a, b OutboxReplica) {

@@ -4,9 +4,14 @@
 -- The row is written in the revision's own transaction. A previous binary writes
 -- none: what it has under way it knows by the mark. One index answers all that is
 -- asked; a second would be felt by every commit.
+--
+-- objects are the keys of the rows that the commit wrote, one behind the other: a
+-- later commit may write them again, for another part of the object. NULL is those
+-- that still have the revision.
 CREATE TABLE outbox_commits (
     replica  TEXT   NOT NULL,
     revision BIGINT NOT NULL,
+    objects  BYTEA,
     PRIMARY KEY (replica, revision)
 );
 
