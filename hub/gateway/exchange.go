@@ -56,6 +56,11 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		}
 		return
 	}
+	if s.asleep.wasAt(time.Since(s.asleep.born)) && gone(c.Conn()) {
+		s.refuse(c, errHungUp)
+		c.SetConnectionClose()
+		return
+	}
 	if own := underlying(c.Conn()); own != nil {
 		own.arrived()
 		own.state.Store(busy)
