@@ -87,7 +87,7 @@ func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
 	b, tenure := h.Broadcast, f.tenureOf(h)
 	switch {
 	case tenure.sentBefore(b):
-		f.send(b.with("", nil), r)
+		f.leaveOut(b, r)
 		return true
 	case f.cfg.Later == nil || !h.Again && !b.Present:
 		f.send(b, r)
@@ -98,7 +98,8 @@ func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
 		return false
 	}
 	if outdated {
-		b = b.with("", nil)
+		f.leaveOut(b, r)
+		return true
 	}
 	f.send(b, r)
 	for len(later) > 0 && ok {

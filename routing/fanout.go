@@ -120,28 +120,47 @@ func (f *Fanout) sendNewest(h Handed, r *receipt) bool {
 		return f.sendUnkept(h, r)
 	}
 	b, ok := f.newest(h)
-	if ok {
+	switch {
+	case !ok:
+	case b.Method == "":
+		f.leaveOut(h.Broadcast, r)
+	default:
 		f.send(b, r)
 	}
 	return ok
 }
 
 // send queues the legs of a broadcast, which hold the receipt until they have
-// ended. One without a Method has none.
+// ended.
 func (f *Fanout) send(b *Broadcast, r *receipt) {
-	r.hold()
-	var legs []Leg
-	if b.Method != "" {
-		legs = f.cfg.Receivers(b)
-	}
-	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: len(legs), counters: f.metrics.of(b.Module)}
-	// One more than there are legs: it cannot end while it is queued.
-	d.left.Store(int32(len(legs)) + 1)
-	d.hold()
+	legs := f.cfg.Receivers(b)
+	d := f.delivery(b, r, len(legs))
 	for i := range legs {
 		f.queue(legs[i].Receiver.Platform.ID, &leg{of: d, to: legs[i].Party})
 	}
 	d.release()
+}
+
+// leaveOut ends a broadcast of which nothing need be sent, since what its receivers
+// have had, or will, makes it pointless. So each is counted.
+func (f *Fanout) leaveOut(b *Broadcast, r *receipt) {
+	legs := len(f.cfg.Receivers(b.with("", nil)))
+	d := f.delivery(b, r, legs)
+	f.waiting.Add(int64(legs))
+	for range legs {
+		d.end(OutcomeSuperseded, nil)
+	}
+	d.release()
+}
+
+// delivery begins one. It is held once more than there are legs: it cannot end
+// while they are queued.
+func (f *Fanout) delivery(b *Broadcast, r *receipt, legs int) *delivery {
+	r.hold()
+	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: legs, counters: f.metrics.of(b.Module)}
+	d.left.Store(int32(legs) + 1)
+	d.hold()
+	return d
 }
 
 // PushClientInfo queues the PUT of a party's ClientInfo to the platform (2.2.1
