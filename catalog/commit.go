@@ -61,6 +61,9 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 				o, err = c.commitOnce(ctx, live)
 			}
 		}
+		if errors.Is(err, ErrInterrupted) {
+			o, err = c.commitOnce(ctx, live)
+		}
 		for tries := 0; errors.Is(err, ErrBehind) && tries < mostFollows; tries++ {
 			if err = c.follow(ctx); err == nil {
 				o, err = c.commitOnce(ctx, live)
@@ -171,6 +174,9 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 		o.rows = o.written()
 		return o.rows
 	})
+	if errors.Is(err, ErrInterrupted) {
+		return nil, err
+	}
 	if err != nil && o != nil && len(o.rows) > 0 && c.arrived(ctx, o) {
 		c.cfg.Logger.WarnContext(ctx, "catalog: the record has a commit whose answer was lost", "error", err)
 		err = nil

@@ -46,6 +46,25 @@ func TestS5_ALostAnswerIsLookedUp(t *testing.T) {
 	})
 }
 
+// TestS5_AnInterruptedCommitIsTriedAgain, once: the record's clock jumped, and
+// nothing is in doubt.
+func TestS5_AnInterruptedCommitIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		r.set(func(r *record) { r.interrupts = 1 })
+		if a := apply(t, c, location("PUT", nlTNM, "A", `{"n":1}`)); !a.Created || a.Revision != 1 {
+			t.Errorf("%+v", a)
+		}
+		r.set(func(r *record) { r.interrupts = 2 })
+		_, err := c.Apply(t.Context(), location("PUT", nlTNM, "B", `{}`))
+		refused(t, err, 4000, "nothing was sent")
+		if a := apply(t, c, location("PUT", nlTNM, "B", `{}`)); !a.Created || a.Revision != 2 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
 // TestS5_AnothersCommitIsNotTakenForOurs: the commit failed, and another replica
 // got the revision.
 func TestS5_AnothersCommitIsNotTakenForOurs(t *testing.T) {

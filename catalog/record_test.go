@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -39,6 +40,9 @@ type record struct {
 	most int
 	// gate, when it is not nil, holds every Commit until it can receive.
 	gate chan struct{}
+	// interrupts is how many Commits, once decided, the record's server ends by
+	// itself.
+	interrupts int
 	// hangs tells that Revision answers only when its caller gives up.
 	hangs bool
 }
@@ -156,6 +160,10 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 	rows := decide(newer, r.revision+1, r.lastSeq)
 	if len(rows) == 0 {
 		return r.revision, nil
+	}
+	if r.interrupts > 0 {
+		r.interrupts--
+		return 0, fmt.Errorf("%w: the clock jumped", catalog.ErrInterrupted)
 	}
 	if r.withheld != nil {
 		for _, row := range rows {

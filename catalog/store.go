@@ -39,6 +39,10 @@ type Row struct {
 // what others wrote is too much to be read while they are held back.
 var ErrBehind = errors.New("too much was written since")
 
+// ErrInterrupted says that the record's server ended a commit before its time, as
+// it does when its clock jumps. Nothing was written, and it can be tried again.
+var ErrInterrupted = errors.New("the record's server interrupted the commit")
+
 // Store is the record of the catalog. Its revision counts commits; it is raised
 // first in every transaction, which holds back all other replicas until the
 // commit, so that revisions become visible in their order.
@@ -68,7 +72,8 @@ type Store interface {
 	// When Commit returns an error nothing was written, unless the error is from
 	// the commit itself: then the caller cannot know, and compares revisions.
 	// A decide that returns no rows commits nothing. When there is more newer than
-	// Since returns at once, decide does not run and the error is ErrBehind.
+	// Since returns at once, decide does not run and the error is ErrBehind. After
+	// ErrInterrupted it may have run, to no effect.
 	Commit(ctx context.Context, have int64, decide func(newer []Row, revision, lastSeq int64) []Row) (revision int64, err error)
 	// ForgetDeleted drops the rows of objects that were deleted before the time.
 	ForgetDeleted(ctx context.Context, before time.Time) (int64, error)

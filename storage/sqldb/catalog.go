@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -157,6 +158,7 @@ var errNothing = errors.New("nothing to write")
 // hold, which no JSON document contains, is replaced by U+FFFD: one peer's bytes
 // must not fail the batch of all others.
 func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []catalog.Row, revision, lastSeq int64) []catalog.Row) (revision int64, err error) {
+	began := time.Now()
 	err = s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := limitLocks(tx); err != nil {
 			return err
@@ -194,6 +196,8 @@ func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []ca
 	switch {
 	case errors.Is(err, catalog.ErrBehind):
 		return 0, catalog.ErrBehind
+	case interrupted(err, began):
+		return 0, fmt.Errorf("%w: %v", catalog.ErrInterrupted, err)
 	case err != nil && !errors.Is(err, errNothing):
 		return 0, fault("write to the catalog", err)
 	}

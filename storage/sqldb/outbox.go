@@ -235,12 +235,15 @@ func (s *Outbox) EraseParcels(ctx context.Context, module, id string) (int64, er
 	return result.RowsAffected, fault("erase broadcasts", result.Error)
 }
 
-// change runs do in a transaction that does not outlive a replica that froze.
+// change runs do in a transaction that does not outlive a replica that froze. do
+// runs again when the server interrupted it.
 func (s *Outbox) change(ctx context.Context, do func(*gorm.DB) error) error {
-	return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := limitLocks(tx); err != nil {
-			return err
-		}
-		return do(tx)
+	return again(func() error {
+		return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			if err := limitLocks(tx); err != nil {
+				return err
+			}
+			return do(tx)
+		})
 	})
 }
