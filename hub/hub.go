@@ -149,7 +149,9 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.catalog = catalog.New(catalog.Config{
 		Store: h.stores.Catalog, Logger: h.logger, Metrics: registry, MaxDocument: int(cfg.MaxBody), Settled: h.outbox.Settled,
 	})
-	h.index = routing.NewIndex(routing.IndexConfig{Store: h.stores.Lessons, Catalog: h.catalog, Logger: h.logger})
+	h.index = routing.NewIndex(routing.IndexConfig{
+		Store: h.stores.Lessons, News: h.stores.LessonNews, Catalog: h.catalog, Logger: h.logger,
+	})
 	h.fanout = routing.NewFanout(routing.FanoutConfig{
 		Directory: directory, Hub: cfg.Party, Timeout: cfg.ForwardTimeout, Journals: journals, Logger: h.logger,
 		Metrics: registry, Suspect: func(id parties.PlatformID) { h.monitor.Suspect(id) },

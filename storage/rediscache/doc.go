@@ -90,6 +90,13 @@
 // NUMSUB): there is no mark that a dead listener could leave behind. Nothing is
 // stored of messages.
 //
+// # What open routing learns
+//
+// LessonNews implements routing.LessonNews on a channel, lessons: "REPLICA\n" and,
+// sealed, what it learned or that some of it was lost. A message without that is a
+// sign of life, five a second: who hears none for a second trusts its memory no
+// more.
+//
 // The package keeps no record: Redis may be emptied at any time. It knows one
 // Redis server (or its failover address), not Redis Cluster's client.
 package rediscache
