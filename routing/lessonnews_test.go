@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"busbar/ocpi"
+	"busbar/ocpi/peer"
+	"busbar/parties"
 )
 
 // wire connects the indexes of one test, as pub/sub does.
@@ -220,4 +223,59 @@ func TestKnownKeysLeaveQuestionsToUnknownOnes(t *testing.T) {
 			t.Errorf("asked %d times for what is known", p.record.asked)
 		}
 	})
+}
+
+// F2: a CPO PUTs a session at one replica and PATCHes it at the other at once.
+func TestWhatIsOnItsWayFromAnotherReplicaIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	taughtLater := func(after time.Duration) func(*testing.T, *replicas) {
+		return func(t *testing.T, p *replicas) {
+			time.Sleep(after)
+			taught(t, p.a, "NLCPA DEMSP PUT RECEIVER sessions /NL/CPA/S1 {}")
+		}
+	}
+	for _, test := range []struct {
+		name  string
+		line  string
+		deaf  bool
+		does  func(*testing.T, *replicas)
+		found bool
+		took  time.Duration
+	}{
+		{"the news arrive", "NLCPA  PATCH RECEIVER sessions /NL/CPA/S1 {}", false, taughtLater(20 * time.Millisecond), true, 20 * time.Millisecond},
+		{"only the record tells", "NLCPA  PATCH RECEIVER sessions /NL/CPA/S1 {}", true, taughtLater(20 * time.Millisecond), true, lessonPatience},
+		{"nobody was taught", "NLCPA  PATCH RECEIVER sessions /NL/CPA/S1 {}", false, func(*testing.T, *replicas) {}, false, lessonPatience},
+		{"what is not made a moment ago", "DEMSP  GET SENDER tariffs /T1", false, func(*testing.T, *replicas) {}, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := network(t)
+			d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{AllowPrivate: true}))
+			for _, id := range []parties.PlatformID{"chargers", "drivers"} {
+				d.Apply(s.Platform(id).Platform, 1)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				p := newReplicas(t)
+				defer p.stop()
+				if test.deaf {
+					p.to[1].setCut(true)
+					synctest.Wait()
+				}
+				r := NewRouter(RouterConfig{Directory: d, Hub: parties.Identity{Party: party(t, "EUBUS")}, Index: p.b})
+				words := strings.SplitN(test.line, " ", 3)
+				caller, _ := d.Snapshot().Find(party(t, words[0]), ocpi.ModuleTokens, ocpi.Receiver)
+				began := time.Now()
+				var doing sync.WaitGroup
+				doing.Go(func() { test.does(t, p) })
+				plan := r.decide(t.Context(), caller, request(t, words[0], "", words[2]))
+				if took := time.Since(began); (plan.To.Party == party(t, "DEMSP")) != test.found || took != test.took {
+					t.Errorf("to %v (%v) after %v", plan.To, plan.Refusal, took)
+				}
+				doing.Wait()
+				if len(p.b.heard.waiting) != 0 {
+					t.Error("somebody waits still")
+				}
+			})
+		})
+	}
 }

@@ -175,7 +175,7 @@ func (n *LessonNews) publishAll(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			_ = n.publish(context.WithoutCancel(ctx)) // nobody is left to hear of it
+			_ = n.publish(ctx) // nobody is left to hear of it
 			return
 		case <-beat.C:
 		case <-some:
@@ -189,7 +189,8 @@ func (n *LessonNews) publishAll(ctx context.Context) {
 
 // publish tells all that waits, or gives a sign of life.
 func (n *LessonNews) publish(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	// What is under way when the hub stops goes out too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
 	defer cancel()
 	for {
 		lessons, lost, more := n.take()
