@@ -1,6 +1,7 @@
 package rediscache
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -23,12 +24,11 @@ const (
 	mostUntold = 10_000
 	// lessonBatch is the most lessons in one message.
 	lessonBatch = 500
-	// lessonBeat is how often a replica publishes at least. Who hears nothing for
-	// deafAfter, not even itself, is not connected to anything that works.
+	// lessonBeat is how often a replica publishes at least.
 	lessonBeat = 200 * time.Millisecond
-	deafAfter  = time.Second
-	// tellTimeout bounds one publication, and the last one when the hub stops.
-	tellTimeout = time.Second
+	// deafAfter is the silence of a connection that does not work any more: not even
+	// the replica's own beats come back.
+	deafAfter = time.Second
 )
 
 // LessonNews carries what open routing learns between replicas. It implements
@@ -42,6 +42,8 @@ type LessonNews struct {
 	replica string
 	sealer  *seal.Sealer
 	logger  *slog.Logger
+	// deafAfter is LessonNewsConfig.DeafAfter.
+	deafAfter time.Duration
 
 	mu     sync.Mutex
 	untold []routing.LearnedLesson
@@ -63,6 +65,9 @@ type LessonNewsConfig struct {
 	Sealer    *seal.Sealer
 	// Logger hears when the others are not heard. Nil is silence.
 	Logger *slog.Logger
+	// DeafAfter bounds the silence of a connection that works, and one publication.
+	// Zero is 1 second.
+	DeafAfter time.Duration
 }
 
 // NewLessonNews makes a LessonNews. It does not ask Redis.
@@ -72,7 +77,8 @@ func NewLessonNews(config LessonNewsConfig) *LessonNews {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &LessonNews{
-		client: config.Client, channel: "busbar:{" + config.Namespace + "}:lessons", replica: string(config.Replica),
+		deafAfter: cmp.Or(config.DeafAfter, deafAfter),
+		client:    config.Client, channel: "busbar:{" + config.Namespace + "}:lessons", replica: string(config.Replica),
 		sealer: config.Sealer, logger: logger, some: make(chan struct{}, 1),
 	}
 }
@@ -149,10 +155,10 @@ func (n *LessonNews) listen(ctx context.Context, began func(), learned func([]ro
 	silent := time.AfterFunc(silence, deaf)
 	defer silent.Stop()
 	return subscribe(hearing, n.client, n.channel, func() {
-		silent.Reset(deafAfter)
+		silent.Reset(n.deafAfter)
 		began()
 	}, func(message string) {
-		silent.Reset(deafAfter)
+		silent.Reset(n.deafAfter)
 		from, sealed, _ := strings.Cut(message, "\n")
 		if from == n.replica || sealed == "" {
 			return
@@ -190,7 +196,7 @@ func (n *LessonNews) publishAll(ctx context.Context) {
 // publish tells all that waits, or gives a sign of life.
 func (n *LessonNews) publish(ctx context.Context) error {
 	// What is under way when the hub stops goes out too.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.deafAfter)
 	defer cancel()
 	for {
 		lessons, lost, more := n.take()
