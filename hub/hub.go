@@ -168,7 +168,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	})
 	h.router = routing.NewRouter(routing.RouterConfig{
 		Directory: directory, Hub: identity, Timeout: cfg.ForwardTimeout, Journals: journals, Metrics: registry,
-		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Outbox: h.outbox,
+		LessonPatience: cfg.LessonPatience, Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Outbox: h.outbox,
 		Suspect: h.monitor.Suspect, Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
 	ocpiGateway := gateway.New(gateway.Config{

@@ -39,8 +39,8 @@ type LessonNews interface {
 }
 
 const (
-	// lessonPatience is how long a request waits for a lesson that may be on its
-	// way: longer than the record's news need without LessonNews (saveEvery).
+	// lessonPatience is RouterConfig.LessonPatience: longer than the record's news
+	// need without LessonNews (saveEvery).
 	lessonPatience = 250 * time.Millisecond
 	// mostWaits bounds those that wait, so that guessed ids hold up nothing.
 	mostWaits, mostWaitsOfOne = 256, 64
@@ -184,7 +184,7 @@ func (r *Router) awaitLesson(ctx context.Context, view View, caller *parties.Ent
 	if refusal != nil {
 		return plan
 	}
-	deadline := time.Now().Add(lessonPatience)
+	deadline := time.Now().Add(r.cfg.LessonPatience)
 	done, ok := r.waits.wait(ctx, caller.Platform.ID, deadline)
 	if !ok {
 		return plan
