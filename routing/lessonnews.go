@@ -168,7 +168,7 @@ func (x *Index) hear(lessons []LearnedLesson) {
 	now := time.Now()
 	for i := range lessons {
 		if l := &lessons[i]; l.Change == LessonDropped {
-			x.memory.drop(l.Key, l.Pair)
+			x.drop(l.Key, l.Pair)
 		} else {
 			x.memory.hear(l, now)
 		}
