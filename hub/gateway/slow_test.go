@@ -63,7 +63,7 @@ func open(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Minute))
 	return c, bufio.NewReader(c)
 }
 
@@ -227,7 +227,7 @@ func TestConnections_BeyondTheBoundIdleOnesMakeRoom(t *testing.T) {
 	}
 	busyConns := func(n int) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			s.conns.mu.Lock()
 			have := 0
 			for c := range s.conns.open {
