@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,16 +28,10 @@ func (w *wire) reply() (*http.Response, string) {
 }
 
 // metric is the value of a line of /metrics; empty when there is none.
-func metric(t *testing.T, h *hubtest.Hub, line string) string {
-	t.Helper()
-	resp, err := http.Get(h.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), line+" "); ok {
-			return value
+func metric(h *hubtest.Hub, line string) string {
+	for text := range strings.Lines(h.Metrics()) {
+		if value, ok := strings.CutPrefix(text, line+" "); ok {
+			return strings.TrimSuffix(value, "\n")
 		}
 	}
 	return ""
@@ -91,7 +84,7 @@ func TestLimits_ANoisyPlatformStarvesNobody(t *testing.T) {
 	if got := len(quick.Received()); got != requests-most {
 		t.Errorf("the other platform's requests: %d arrived, want %d", got, requests-most)
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="concurrency"}`); got != fmt.Sprint(requests-most) {
+	if got := metric(h, `busbar_refused_total{reason="concurrency"}`); got != fmt.Sprint(requests-most) {
 		t.Errorf("%s are counted, want %d", got, requests-most)
 	}
 	close(hang)
@@ -154,8 +147,8 @@ func TestLimits_BodyMemory(t *testing.T) {
 	big := `{"id":"` + strings.Repeat("x", 150_000) + `"}`
 	one, two := dial(t, h), dial(t, h)
 	text := put(cpo, "1", "MSP", big)
-	one.say(text[:len(text)-10])                        // and waits
-	for metric(t, h, "busbar_body_bytes") != "150010" { // until what was sent is read
+	one.say(text[:len(text)-10])                     // and waits
+	for metric(h, "busbar_body_bytes") != "150010" { // until what was sent is read
 		runtime.Gosched()
 	}
 	two.say(put(cpo, "2", "MSP", big))
@@ -182,10 +175,10 @@ func TestLimits_BodyMemory(t *testing.T) {
 			t.Errorf("an answer beyond the bound: HTTP %d %.300s", answer.Status, answer.Body)
 		}
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="memory"}`); got != "1" {
+	if got := metric(h, `busbar_refused_total{reason="memory"}`); got != "1" {
 		t.Errorf("%s are counted, want 1", got)
 	}
-	if got := metric(t, h, "busbar_body_bytes"); got != "0" {
+	if got := metric(h, "busbar_body_bytes"); got != "0" {
 		t.Errorf("%s bytes are still held", got)
 	}
 }
@@ -235,7 +228,7 @@ func TestBrake_OnGuessing(t *testing.T) {
 	if status, _ := w.hear(); status != 429 {
 		t.Errorf("Expect: HTTP %d", status)
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="brake"}`); got != fmt.Sprint(braked+1) {
+	if got := metric(h, `busbar_refused_total{reason="brake"}`); got != fmt.Sprint(braked+1) {
 		t.Errorf("%s are counted, want %d", got, braked+1)
 	}
 	h.Stop()
