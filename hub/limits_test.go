@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,16 +30,10 @@ func (w *wire) reply() (*http.Response, string) {
 }
 
 // metric is the value of a line of /metrics; empty when there is none.
-func metric(t *testing.T, h *hubtest.Hub, line string) string {
-	t.Helper()
-	resp, err := http.Get(h.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), line+" "); ok {
-			return value
+func metric(h *hubtest.Hub, line string) string {
+	for text := range strings.Lines(h.Metrics()) {
+		if value, ok := strings.CutPrefix(text, line+" "); ok {
+			return strings.TrimSuffix(value, "\n")
 		}
 	}
 	return ""
@@ -95,7 +88,7 @@ func TestLimits_ANoisyPlatformStarvesNobody(t *testing.T) {
 	if got := len(quick.Received()); got != requests-most {
 		t.Errorf("the other platform's requests: %d arrived, want %d", got, requests-most)
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="concurrency"}`); got != fmt.Sprint(requests-most) {
+	if got := metric(h, `busbar_refused_total{reason="concurrency"}`); got != fmt.Sprint(requests-most) {
 		t.Errorf("%s are counted, want %d", got, requests-most)
 	}
 	release()
@@ -159,8 +152,8 @@ func TestLimits_BodyMemory(t *testing.T) {
 	big := `{"id":"` + strings.Repeat("x", 150_000) + `"}`
 	one, two := dial(t, h), dial(t, h)
 	text := put(cpo, "1", "MSP", big)
-	one.say(text[:len(text)-10])                        // and waits
-	for metric(t, h, "busbar_body_bytes") != "150010" { // until what was sent is read
+	one.say(text[:len(text)-10])                     // and waits
+	for metric(h, "busbar_body_bytes") != "150010" { // until what was sent is read
 		runtime.Gosched()
 	}
 	two.say(put(cpo, "2", "MSP", big))
@@ -187,10 +180,10 @@ func TestLimits_BodyMemory(t *testing.T) {
 			t.Errorf("an answer beyond the bound: HTTP %d %.300s", answer.Status, answer.Body)
 		}
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="memory"}`); got != "1" {
+	if got := metric(h, `busbar_refused_total{reason="memory"}`); got != "1" {
 		t.Errorf("%s are counted, want 1", got)
 	}
-	if got := metric(t, h, "busbar_body_bytes"); got != "0" {
+	if got := metric(h, "busbar_body_bytes"); got != "0" {
 		t.Errorf("%s bytes are still held", got)
 	}
 }
@@ -261,7 +254,7 @@ func TestBrake_OnGuessing(t *testing.T) {
 		w.say("POST /ocpi/2.2.1/credentials HTTP/1.1\r\nHost: hub\r\nAuthorization: Token other\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
 		return w.hear()
 	})
-	if got := metric(t, h, `busbar_refused_total{reason="brake"}`); got != fmt.Sprint(braked+1) {
+	if got := metric(h, `busbar_refused_total{reason="brake"}`); got != fmt.Sprint(braked+1) {
 		t.Errorf("%s are counted, want %d", got, braked+1)
 	}
 	h.Stop()
