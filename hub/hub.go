@@ -171,8 +171,9 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 		Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Outbox: h.outbox,
 		Suspect: h.monitor.Suspect, Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
+	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	ocpiGateway := gateway.New(gateway.Config{
-		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
+		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, Trail: h.trail, MaxBody: cfg.MaxBody,
 		Memory: memory, MaxConnections: cfg.MaxConnections,
 		Limits: gateway.Limits{Concurrency: cfg.PlatformConcurrency, Rate: cfg.PlatformRate}, Shares: h.stores.Shares,
 		TrustedProxies: cfg.TrustedProxies, Metrics: registry,
@@ -190,7 +191,6 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	h.freshAdminToken = fresh
 	h.keyring = access.NewKeyring(access.KeyringConfig{Root: token, Store: h.stores.AdminTokens, Logger: h.logger})
-	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
 		Index: h.index, Names: h.stores.Names, Alone: h.stores.Embedded,

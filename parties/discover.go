@@ -189,7 +189,7 @@ func (h *handshake) get(ctx context.Context, url string, data any) error {
 		}
 	}
 	if err := h.decode(answer, data); err != nil {
-		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", shown(url), err)
+		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", ShownURL(url), err)
 	}
 	return nil
 }
@@ -201,11 +201,13 @@ func refusesToken(answer *peer.Answer) bool {
 	return answer.Status() == 400 || answer.Status() == 403 || ok && status/1000 == 2 && answer.Status() != 401
 }
 
-// shown is a peer's URL as it may stand in errors and logs: a query could hold
-// a secret.
-func shown(url string) string {
-	path, _, _ := strings.Cut(url, "?")
-	return path
+// ShownURL is a peer's URL as it may stand in errors, logs and the audit trail: a
+// query could hold a secret.
+func ShownURL(url string) string {
+	if end := strings.IndexAny(url, "?#"); end >= 0 {
+		return url[:end]
+	}
+	return url
 }
 
 // call sends one request of the handshake; no routing headers (R1).
@@ -220,7 +222,7 @@ func (h *handshake) call(ctx context.Context, method, url string, body []byte) (
 		Headers: []ocpi.Header{{Name: ocpi.HeaderRequestID, Value: id}, {Name: ocpi.HeaderCorrelationID, Value: id}},
 	})
 	if err != nil {
-		return nil, &callError{ocpi.Errorf(ocpi.UnusableAPI, "%s %s: %s", method, shown(url), peer.Reason(err)), err}
+		return nil, &callError{ocpi.Errorf(ocpi.UnusableAPI, "%s %s: %s", method, ShownURL(url), peer.Reason(err)), err}
 	}
 	return answer, nil
 }

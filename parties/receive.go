@@ -34,6 +34,9 @@ func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body
 	if err != nil {
 		return Issued{}, err
 	}
+	if err := c.attempts(ctx); err != nil {
+		return Issued{}, err
+	}
 	token, record := mint(TokenAccess, noExpiry)
 	p, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		i := findToken(p, c.Token.Hash, r.now())
@@ -84,6 +87,9 @@ func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []
 	}
 	creds, found, err := r.callBack(ctx, c, v, body)
 	if err != nil {
+		return Issued{}, err
+	}
+	if err := c.attempts(ctx); err != nil {
 		return Issued{}, err
 	}
 	token, record := mint(TokenAccess, noExpiry)
@@ -142,6 +148,9 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 func (r *Registrar) End(ctx context.Context, c Caller) error {
 	if !c.isRegistered() {
 		return ocpi.HTTPErrorf(405, ocpi.ClientError, "this platform is not registered")
+	}
+	if err := c.attempts(ctx); err != nil {
+		return err
 	}
 	_, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		if findToken(p, c.Token.Hash, r.now()) < 0 || !p.Registered() {

@@ -221,7 +221,7 @@ func (r *Registrar) exchange(ctx context.Context, talk *handshake, method string
 		return nil, errors.Join(err, errAnswerLost)
 	}
 	defer answer.Release()
-	return talk.readCredentials(method+" "+shown(url), answer)
+	return talk.readCredentials(method+" "+ShownURL(url), answer)
 }
 
 func (h *handshake) readCredentials(what string, answer *peer.Answer) (*ocpi.Credentials, error) {
