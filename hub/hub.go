@@ -117,7 +117,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
 	memory := gateway.NewMemory(cfg.BodyMemory, registry)
-	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: memory})
+	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: func() peer.Memory { return memory.Share() }})
 	directory := parties.NewDirectory(dialer)
 	if cfg.ClosedAgreements {
 		directory.RequireAgreements()
@@ -174,9 +174,8 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	ocpiGateway := gateway.New(gateway.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, Trail: h.trail, MaxBody: cfg.MaxBody,
-		Memory: memory, MaxConnections: cfg.MaxConnections,
 		Limits: gateway.Limits{Concurrency: cfg.PlatformConcurrency, Rate: cfg.PlatformRate}, Shares: h.stores.Shares,
-		TrustedProxies: cfg.TrustedProxies, Metrics: registry,
+		MaxConnections: cfg.MaxConnections, TrustedProxies: cfg.TrustedProxies, Metrics: registry,
 		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard, TokenName: h.stores.Names.Token,
 	})
 	h.gateway = ocpiGateway

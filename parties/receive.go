@@ -137,7 +137,7 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 		// Who writes a plain token probably reads one.
 		form = c.Form
 	}
-	talk := r.handshake(creds.Token, form)
+	talk := r.handshake(c.Platform.ID, creds.Token, form)
 	defer talk.client.Close()
 	found, err := talk.discover(ctx, creds.URL, creds.Roles, exactly(v))
 	return creds, found, err

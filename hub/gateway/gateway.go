@@ -36,8 +36,6 @@ type Config struct {
 	Trail *access.Trail
 	// MaxBody is the largest request body, in bytes; a larger one gets 413.
 	MaxBody int64
-	// Memory bounds the bodies that are held at once.
-	Memory *Memory
 	// MaxConnections is how many connections are open at once.
 	MaxConnections int
 	// Limits bound what one platform takes. Shares may be nil.
