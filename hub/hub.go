@@ -117,7 +117,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 
 	identity := parties.Identity{Party: cfg.Party, Name: cfg.Name, PublicURL: cfg.PublicURL}
 	memory := gateway.NewMemory(cfg.BodyMemory, registry)
-	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: memory})
+	dialer := peer.NewDialer(peer.DialerConfig{AllowPrivate: cfg.AllowPrivatePeers, Memory: func() peer.Memory { return memory.Share() }})
 	directory := parties.NewDirectory(dialer)
 	if cfg.ClosedAgreements {
 		directory.RequireAgreements()
@@ -171,11 +171,11 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 		LessonPatience: cfg.LessonPatience, Callbacks: h.stores.Callbacks, Catalog: h.catalog, Index: h.index, Outbox: h.outbox,
 		Suspect: h.monitor.Suspect, Sealer: h.stores.Cursors, SuppressUnchanged: cfg.SuppressUnchanged, Logger: h.logger,
 	})
+	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	ocpiGateway := gateway.New(gateway.Config{
-		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, MaxBody: cfg.MaxBody,
-		Memory: memory, MaxConnections: cfg.MaxConnections,
+		Directory: directory, Registrar: registrar, Router: h.router, Logger: h.logger, Trail: h.trail, MaxBody: cfg.MaxBody,
 		Limits: gateway.Limits{Concurrency: cfg.PlatformConcurrency, Rate: cfg.PlatformRate}, Shares: h.stores.Shares,
-		TrustedProxies: cfg.TrustedProxies, Metrics: registry,
+		MaxConnections: cfg.MaxConnections, TrustedProxies: cfg.TrustedProxies, Metrics: registry,
 		CatchUp: h.follower.CatchUp, Heard: h.monitor.Heard, TokenName: h.stores.Names.Token,
 	})
 	h.gateway = ocpiGateway
@@ -190,7 +190,6 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	h.freshAdminToken = fresh
 	h.keyring = access.NewKeyring(access.KeyringConfig{Root: token, Store: h.stores.AdminTokens, Logger: h.logger})
-	h.trail = access.NewTrail(access.TrailConfig{Store: h.stores.Audit, Logger: h.logger, Retention: cfg.AuditRetention})
 	adminServer := web.New(web.Config{
 		Directory: directory, Registrar: registrar, Router: h.router, Catalog: h.catalog, Journal: h.recorder,
 		Index: h.index, Names: h.stores.Names, Alone: h.stores.Embedded,

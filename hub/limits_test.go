@@ -137,7 +137,7 @@ func TestLimits_RateIsOfOnePlatform(t *testing.T) {
 
 func TestLimits_BodyMemory(t *testing.T) {
 	t.Parallel()
-	h := hubtest.Start(t, func(c *hub.Config) { c.MaxBody, c.BodyMemory = 200_000, 400_000 })
+	h := hubtest.Start(t, func(c *hub.Config) { c.MaxBody, c.BodyMemory = 200_000, 800_000 })
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	msp.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != "GET" || !strings.HasPrefix(r.URL.Path, "/sender/") {
@@ -157,8 +157,13 @@ func TestLimits_BodyMemory(t *testing.T) {
 		runtime.Gosched()
 	}
 	two.say(put(cpo, "2", "MSP", big))
-	if resp, body := two.reply(); resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "400000 bytes of bodies") {
+	if resp, body := two.reply(); resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "share of the memory for bodies (BUSBAR_BODY_MEMORY)") {
 		t.Fatalf("HTTP %d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	other := dial(t, h) // of a platform that has its own share
+	other.say(put(h.Platform("quiet", "NL/CPB:CPO"), "2", "MSP", big))
+	if status, body := other.hear(); status != 200 {
+		t.Errorf("another platform's: HTTP %d %s", status, body)
 	}
 	small := dial(t, h)
 	small.say(put(cpo, "3", "MSP", `{"id":"3"}`))

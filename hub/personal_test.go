@@ -87,6 +87,11 @@ func (d driver) drive(t *testing.T, h *hubtest.Hub, cpo, msp, other *hubtest.Pla
 	} {
 		r.by.Send(hubtest.Request{Method: r.method, Path: "/ocpi/2.2.1/" + r.path, To: r.to, Body: r.body})
 	}
+	// OCPI does not have these URLs.
+	for _, path := range []string{"receiver/token/DE/MSP/" + d.uid, "emsp/2.2.1/token/" + d.uid, d.uid, "callback/" + d.uid, "receiver/" + d.uid + "%20/x"} {
+		h.Send(t, hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/" + path, Token: msp.TokenC, Body: token})
+		h.Send(t, hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/" + path, Token: "nobody's", Body: token})
+	}
 	h.Send(t, hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/receiver/tokens/DE/MSP/" + d.uid, Token: "nobody's", Body: token})
 	h.Send(t, hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/emsp/tokens/" + d.uid + "/authorize", Token: msp.TokenC})
 	cpo.Await("the Token that went to all", func() bool {

@@ -21,9 +21,6 @@ import (
 	"busbar/storage/sqldb"
 )
 
-// pingTimeout bounds the question to one store whether it is there.
-const pingTimeout = 2 * time.Second
-
 // Config says which stores to open.
 type Config struct {
 	// Database is sqlite:FILE or a postgres:// URL. FILE may be relative to the
@@ -80,7 +77,8 @@ type Stores struct {
 	// in a file, or nothing carries the news between replicas.
 	Embedded bool
 
-	parts []part
+	parts  []*part
+	logger *slog.Logger
 }
 
 // TokenNames make pseudonyms of the uids of drivers' tokens. Whoever has the
@@ -91,14 +89,6 @@ type TokenNames interface {
 	Token(uid string) string
 	// Tokens are all that may have been written: one for each secret.
 	Tokens(uid string) []string
-}
-
-// part is a server that the stores live in, or what runs on one: that has no
-// ping of its own.
-type part struct {
-	name  string
-	ping  func(context.Context) error
-	close func() error
 }
 
 // Open opens the stores: it migrates the database, and seals anew the tokens
@@ -120,7 +110,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{Names: names, Replica: routing.ReplicaID(rand.Text())}
+	stores := &Stores{logger: config.Logger, Names: names, Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
@@ -163,7 +153,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
 	}
-	s.parts = append(s.parts, part{name: "database", ping: db.Ping, close: db.Close})
+	s.parts = append(s.parts, &part{name: "database", ping: db.Ping, close: db.Close})
 	return db, nil
 }
 
@@ -176,7 +166,7 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err != nil {
 		return fmt.Errorf("BUSBAR_REDIS: %w", err)
 	}
-	redis := part{
+	redis := &part{
 		name:  "redis",
 		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
 		close: client.Close,
@@ -218,7 +208,7 @@ func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
 	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
-	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
+	s.parts = append(s.parts, &part{name: "broadcasts", close: broadcasts.Close})
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
@@ -230,27 +220,6 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 		logger.InfoContext(ctx, "sealed outbound tokens with the new key", "tokens", n)
 	}
 	return nil
-}
-
-// Ready asks every store whether it is there. The error names each one that is
-// not, with the reason.
-func (s *Stores) Ready(ctx context.Context) error {
-	var errs []error
-	for _, part := range s.parts {
-		if part.ping == nil {
-			continue
-		}
-		if err := part.answers(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (p part) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	return p.ping(ctx)
 }
 
 // Close ends all connections. Nothing may be in use any more.
