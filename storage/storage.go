@@ -16,6 +16,7 @@ import (
 	"busbar/journal"
 	"busbar/parties"
 	"busbar/routing"
+	"busbar/storage/lines"
 	"busbar/storage/rediscache"
 	"busbar/storage/seal"
 	"busbar/storage/sqldb"
@@ -99,6 +100,8 @@ type part struct {
 	name  string
 	ping  func(context.Context) error
 	close func() error
+	// cut ends the connections at once, if there are any.
+	cut func()
 }
 
 // Open opens the stores: it migrates the database, and seals anew the tokens
@@ -163,7 +166,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
 	}
-	s.parts = append(s.parts, part{name: "database", ping: db.Ping, close: db.Close})
+	s.parts = append(s.parts, part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
 	return db, nil
 }
 
@@ -172,7 +175,8 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if scheme != "redis" && scheme != "rediss" {
 		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
 	}
-	client, err := rediscache.NewClient(config.Redis)
+	open := lines.New()
+	client, err := rediscache.NewClient(config.Redis, open)
 	if err != nil {
 		return fmt.Errorf("BUSBAR_REDIS: %w", err)
 	}
@@ -180,6 +184,7 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 		name:  "redis",
 		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
 		close: client.Close,
+		cut:   open.Cut,
 	}
 	s.parts = append(s.parts, redis)
 	// Revisions of another database say nothing about this one.
@@ -251,6 +256,16 @@ func (p part) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	return p.ping(ctx)
+}
+
+// CutOff ends all connections to servers, whoever waits for them: from now on they
+// fail at once. What a file has goes on.
+func (s *Stores) CutOff() {
+	for _, part := range s.parts {
+		if part.cut != nil {
+			part.cut()
+		}
+	}
 }
 
 // Close ends all connections. Nothing may be in use any more.
