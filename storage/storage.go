@@ -25,6 +25,9 @@ import (
 // pingTimeout bounds the question to one store whether it is there.
 const pingTimeout = 2 * time.Second
 
+// redisWait is how long a start waits for Redis, which it can go on without.
+const redisWait = time.Second
+
 // Config says which stores to open.
 type Config struct {
 	// Database is sqlite:FILE or a postgres:// URL. FILE may be relative to the
@@ -208,7 +211,9 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	s.LessonNews = rediscache.NewLessonNews(rediscache.LessonNewsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer, Logger: config.Logger,
 	})
-	if err := cache.ForgetBeyond(ctx, revision); err != nil {
+	short, cancel := context.WithTimeout(ctx, redisWait)
+	defer cancel()
+	if err := cache.ForgetBeyond(short, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
 	s.startBroadcasts(rediscache.BroadcastsConfig{
