@@ -20,6 +20,8 @@ type part struct {
 	name  string
 	ping  func(context.Context) error
 	close func() error
+	// cut ends the connections at once, if there are any.
+	cut func()
 	// told keeps probes from filling the log while the server is down.
 	told rate.Sometimes
 }

@@ -16,10 +16,14 @@ import (
 	"busbar/journal"
 	"busbar/parties"
 	"busbar/routing"
+	"busbar/storage/lines"
 	"busbar/storage/rediscache"
 	"busbar/storage/seal"
 	"busbar/storage/sqldb"
 )
+
+// redisWait is how long a start waits for Redis, which it can go on without.
+const redisWait = time.Second
 
 // Config says which stores to open.
 type Config struct {
@@ -153,7 +157,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
 	}
-	s.parts = append(s.parts, &part{name: "database", ping: db.Ping, close: db.Close})
+	s.parts = append(s.parts, &part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
 	return db, nil
 }
 
@@ -162,7 +166,8 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if scheme != "redis" && scheme != "rediss" {
 		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
 	}
-	client, err := rediscache.NewClient(config.Redis)
+	open := lines.New()
+	client, err := rediscache.NewClient(config.Redis, open)
 	if err != nil {
 		return fmt.Errorf("BUSBAR_REDIS: %w", err)
 	}
@@ -170,6 +175,7 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 		name:  "redis",
 		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
 		close: client.Close,
+		cut:   open.Cut,
 	}
 	s.parts = append(s.parts, redis)
 	// Revisions of another database say nothing about this one.
@@ -193,7 +199,9 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	s.LessonNews = rediscache.NewLessonNews(rediscache.LessonNewsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer, Logger: config.Logger,
 	})
-	if err := cache.ForgetBeyond(ctx, revision); err != nil {
+	short, cancel := context.WithTimeout(ctx, redisWait)
+	defer cancel()
+	if err := cache.ForgetBeyond(short, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
 	s.startBroadcasts(rediscache.BroadcastsConfig{
@@ -220,6 +228,16 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 		logger.InfoContext(ctx, "sealed outbound tokens with the new key", "tokens", n)
 	}
 	return nil
+}
+
+// CutOff ends all connections to servers, whoever waits for them: from now on they
+// fail at once. What a file has goes on.
+func (s *Stores) CutOff() {
+	for _, part := range s.parts {
+		if part.cut != nil {
+			part.cut()
+		}
+	}
 }
 
 // Close ends all connections. Nothing may be in use any more.
