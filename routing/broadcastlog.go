@@ -54,8 +54,11 @@ type BroadcastLog interface {
 	// Run hands broadcasts to deliver, those of one object in order, until ctx
 	// ends; then it hands out what no other replica will, waits until all that it
 	// handed out is done, and returns. deliver may block for a broadcast that comes
-	// Again, and for the first of a Tenure.
+	// Again, and for the first of a Tenure. When for a while nothing is done any
+	// more, Run returns all the same: what is left comes again, to whoever runs next.
 	Run(ctx context.Context, deliver func(Handed))
+	// CutShort makes a Run whose ctx has ended do so at once.
+	CutShort()
 }
 
 // Handed is a broadcast that a log hands to this replica.

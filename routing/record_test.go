@@ -210,6 +210,8 @@ func (p *pending) Append(b *Broadcast, ended func()) {
 
 func (*pending) Run(context.Context, func(Handed)) {}
 
+func (*pending) CutShort() {}
+
 // end ends the nth broadcast.
 func (p *pending) end(n int) {
 	p.mu.Lock()

@@ -59,7 +59,7 @@ func newPostgres(t testing.TB) *server {
 		t: t, url: "postgres://busbar@" + address + "/postgres?sslmode=disable", as: postgresUser(t, dir),
 		ready: "database system is ready to accept connections",
 		command: []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-p", port, "-k", "",
-			"-c", "listen_addresses="+host, "-c", "fsync=off", "-c", "full_page_writes=off"},
+			"-c", "listen_addresses=" + host, "-c", "fsync=off", "-c", "full_page_writes=off"},
 	}
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "busbar", "-A", "trust",
 		"--no-sync", "-E", "UTF8", "--locale=C")

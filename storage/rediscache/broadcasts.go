@@ -87,11 +87,10 @@ type Pace struct {
 	// differ in speed. Zero is 8 seconds.
 	Dead time.Duration
 	// HandOver bounds the wait for what is under way before a partition is given
-	// to another replica, and before a replica leaves without Redis. Zero is 5
-	// seconds.
+	// to another replica. Zero is 5 seconds.
 	HandOver time.Duration
-	// Patience is how long the last replica, while it stops, waits for broadcasts
-	// none of which ends. Zero is 10 seconds.
+	// Patience is how long a replica that stops waits while nothing moves: neither
+	// does a broadcast end nor does Redis take one. Zero is 1.5 seconds.
 	Patience time.Duration
 	// Look is how often partitions are looked at that nobody told news of, and
 	// how often it is asked what has ended. Zero is 1 second.
@@ -125,7 +124,7 @@ func (p *Pace) setDefaults() {
 		otherwise time.Duration
 	}{
 		{&p.Beat, time.Second}, {&p.Fence, 4 * time.Second}, {&p.Dead, 8 * time.Second},
-		{&p.HandOver, 5 * time.Second}, {&p.Patience, 10 * time.Second}, {&p.Look, time.Second},
+		{&p.HandOver, 5 * time.Second}, {&p.Patience, 1500 * time.Millisecond}, {&p.Look, time.Second},
 	} {
 		if *setting.value == 0 {
 			*setting.value = setting.otherwise

@@ -37,7 +37,7 @@ func broadcasts(t testing.TB, url string, cfg rediscache.BroadcastsConfig) *redi
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := rediscache.NewClient(url)
+	c, err := rediscache.NewClient(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

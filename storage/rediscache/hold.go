@@ -135,6 +135,8 @@ func (h *hold) finish() {
 		case <-look.C:
 		case <-late.C:
 			waiting = false
+		case <-h.run.cut:
+			waiting = false
 		}
 	}
 	freeing := h.held()

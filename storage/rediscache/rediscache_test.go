@@ -22,7 +22,7 @@ func TestCacheOnRedisMeetsTheContract(t *testing.T) {
 
 func client(t *testing.T, url string) *redis.Client {
 	t.Helper()
-	c, err := rediscache.NewClient(url)
+	c, err := rediscache.NewClient(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestARedisURLIsReadWithoutLeakingItsPassword(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := rediscache.NewClient(test.url)
+			c, err := rediscache.NewClient(test.url, nil)
 			if (err == nil) != test.ok {
 				t.Fatalf("NewClient: %v", err)
 			}

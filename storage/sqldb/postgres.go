@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
+
+	"busbar/storage/lines"
 )
 
 // The bounds of the Postgres pool. Requests are answered from memory, so few
@@ -40,6 +42,8 @@ func OpenPostgres(ctx context.Context, url string, patience time.Duration) (*DB,
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "busbar"
 	}
+	open := lines.New()
+	config.DialFunc = open.Dial
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresIdle)
@@ -56,5 +60,5 @@ func OpenPostgres(ctx context.Context, url string, patience time.Duration) (*DB,
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &DB{write: db, read: db, pools: []*sql.DB{pool}}, nil
+	return &DB{write: db, read: db, pools: []*sql.DB{pool}, lines: open}, nil
 }
