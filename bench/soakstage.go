@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -86,7 +87,7 @@ func (s *soaking) startHubs(ctx context.Context) error {
 		} else {
 			// One hub: what it hands out leads to its first replica.
 			seat.adminToken = first.adminToken
-			seat.Env = append(env[:len(env):len(env)], "BUSBAR_PUBLIC_URL=http://"+first.listen)
+			seat.Env = append(slices.Clip(env), "BUSBAR_PUBLIC_URL=http://"+first.listen)
 		}
 		p, err := seat.start(ctx)
 		if err != nil {

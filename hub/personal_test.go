@@ -120,16 +120,14 @@ func trio(h *hubtest.Hub) (cpo, msp, other *hubtest.Platform) {
 // modules are never kept, and a token's uid is a pseudonym.
 func TestPersonal_NothingOfADriverStandsInFilesLogOrAdminAPI(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
 	d := newDriver()
-	h := hubtest.Start(t, same)
+	h := hubtest.Start(t)
 	cpo, msp, other := trio(h)
 	d.drive(t, h, cpo, msp, other)
 	d.in(t, "the journal in memory", shown(t, h, ""))
 	h.Stop()
 	d.in(t, "the log", []byte(h.Log.String()))
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	files, err := filepath.Glob(filepath.Join(h.DataDir, "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("files %v, %v", files, err)
 	}
@@ -145,7 +143,7 @@ func TestPersonal_NothingOfADriverStandsInFilesLogOrAdminAPI(t *testing.T) {
 	}
 
 	// What is packed in the journal is read by the next hub.
-	again := hubtest.Start(t, same)
+	again := hubtest.Start(t, sameFolder(h))
 	d.in(t, "the journal", shown(t, again, ""))
 	if all := string(shown(t, again, "&token_uid="+strings.ToLower(d.uid))); strings.Count(all, "/~") < 10 {
 		t.Errorf("whoever knows the uid does not find its messages: %s", all)
@@ -235,7 +233,7 @@ func dump(t *testing.T, database string) []byte {
 		t.Fatal(err)
 	}
 	var all bytes.Buffer
-	for _, table := range strings.Fields(tables) {
+	for table := range strings.FieldsSeq(tables) {
 		var rows sql.NullString
 		query := "SELECT string_agg(x::text, ' ') FROM " + table + " x"
 		if err := db.QueryRowContext(t.Context(), query).Scan(&rows); err != nil {
