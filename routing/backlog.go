@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"busbar/ocpi"
 )
 
 const (
@@ -194,6 +196,17 @@ func (b *backlog) waits(key LessonKey, pair Pair) bool {
 		}
 	}
 	return false
+}
+
+// of are the lessons of a key that are about an owner, or about anybody when it is
+// zero, among those that are not in the record yet.
+func (b *backlog) of(key LessonKey, owner ocpi.PartyKey) (pairs []Pair) {
+	for _, l := range b.unwritten() {
+		if l.Key == key && (owner.IsZero() || l.Pair.Owner == owner) {
+			pairs = append(pairs, l.Pair)
+		}
+	}
+	return pairs
 }
 
 // unwritten are all that are not in the record yet, as far as is known.

@@ -148,6 +148,21 @@ func TestErase_WhatTheRecordStillHadDoesNotStay(t *testing.T) {
 	}
 }
 
+// Another replica forgets a token and tells so: what this one was just taught of it
+// is not written any more when it hears why.
+func TestErase_WhatWaitsIsNotWrittenThoughMemoryLostIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		x := taught(t, indexOn(t, r), tokenOfA, tokenOfB)
+		x.hear([]LearnedLesson{dropOfA(t)})
+		x.forgetErased(&Erasure{Key: tokenKey(t), Owner: party(t, "DEMSP")})
+		time.Sleep(time.Minute)
+		x.Fetch(t.Context(), request(t, "NLCPA", "", "POST SENDER tokens /uid-1/authorize"))
+		wantIssuers(t, x, "uid-1", "RFID", "NLMSP")
+	})
+}
+
 // A question that was asked before is answered after what was forgotten has left
 // the record.
 func TestErase_ALateAnswerBringsNothingBack(t *testing.T) {
