@@ -58,8 +58,8 @@ func (x *Index) Erase(ctx context.Context, uid string, owner ocpi.PartyKey) (int
 // forgetErased forgets lessons that were erased here or on another replica.
 func (x *Index) forgetErased(e *Erasure) int {
 	pairs := x.erase(e)
-	// Also what is on its way into the record this moment, though memory has lost it
-	// already: another replica may have told.
+	// Also what is on its way into the record, or came there behind the erasure, though
+	// memory has lost it already: another replica may have told.
 	for _, pair := range x.backlog.of(e.Key, e.Owner) {
 		if !slices.Contains(pairs, pair) {
 			pairs = append(pairs, pair)
@@ -96,4 +96,5 @@ func (x *Index) hearErasures(ctx context.Context, e *erased, now time.Time) {
 		}
 	}
 	e.known, e.heard = known, now
+	x.backlog.heardErasures()
 }
