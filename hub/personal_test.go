@@ -190,8 +190,9 @@ func TestPersonal_AnErasureReachesEveryReplica(t *testing.T) {
 	eventually(t, "an authorisation", func() *hubtest.Response {
 		return two.Send(t, hubtest.Request{Method: "POST", Path: path, Token: cpo.TokenC, To: "DE/MSP"})
 	}, 200, 1000)
+	var answer map[string]any
 	asked := func() int {
-		_, answer := two.Admin("POST", "/api/v1/explain", map[string]string{
+		_, answer = two.Admin("POST", "/api/v1/explain", map[string]string{
 			"method": "POST", "module": "tokens", "interface": "sender", "path": "/" + d.uid + "/authorize", "from": "NLCPA",
 		})
 		targets, _ := answer["targets"].([]any)
@@ -209,7 +210,7 @@ func TestPersonal_AnErasureReachesEveryReplica(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d parties would be asked at the second replica: it still knows whose the token is", n)
+			t.Fatalf("%d parties would be asked at the second replica: it still knows whose the token is: %v", n, answer)
 		}
 	}
 }

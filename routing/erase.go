@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"busbar/ocpi"
@@ -55,13 +56,19 @@ func (x *Index) Erase(ctx context.Context, uid string, owner ocpi.PartyKey) (int
 }
 
 // forgetErased forgets lessons that were erased here or on another replica.
-func (x *Index) forgetErased(e *Erasure) (n int) {
-	for _, pair := range x.erase(e) {
-		// Also what is on its way into the record this moment.
-		x.backlog.drop(Lesson{Key: e.Key, Kind: LessonToken, Pair: pair})
-		n++
+func (x *Index) forgetErased(e *Erasure) int {
+	pairs := x.erase(e)
+	// Also what is on its way into the record, or came there behind the erasure, though
+	// memory has lost it already: another replica may have told.
+	for _, pair := range x.backlog.of(e.Key, e.Owner) {
+		if !slices.Contains(pairs, pair) {
+			pairs = append(pairs, pair)
+		}
 	}
-	return n
+	for _, pair := range pairs {
+		x.backlog.drop(Lesson{Key: e.Key, Kind: LessonToken, Pair: pair})
+	}
+	return len(pairs)
 }
 
 // erased is what a replica has heard of erasures.
@@ -89,4 +96,5 @@ func (x *Index) hearErasures(ctx context.Context, e *erased, now time.Time) {
 		}
 	}
 	e.known, e.heard = known, now
+	x.backlog.heardErasures()
 }

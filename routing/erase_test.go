@@ -148,6 +148,50 @@ func TestErase_WhatTheRecordStillHadDoesNotStay(t *testing.T) {
 	}
 }
 
+// Another replica forgets a token and tells so: what this one was just taught of it
+// is not written any more when it hears why.
+func TestErase_WhatWaitsIsNotWrittenThoughMemoryLostIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		x := taught(t, indexOn(t, r), tokenOfA, tokenOfB)
+		x.hear([]LearnedLesson{dropOfA(t)})
+		x.forgetErased(&Erasure{Key: tokenKey(t), Owner: party(t, "DEMSP")})
+		time.Sleep(time.Minute)
+		x.Fetch(t.Context(), request(t, "NLCPA", "", "POST SENDER tokens /uid-1/authorize"))
+		wantIssuers(t, x, "uid-1", "RFID", "NLMSP")
+	})
+}
+
+// What was learned before the erasure, and written behind it, is taken out again, too.
+func TestErase_WhatIsWrittenBehindItDoesNotStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		a, b := indexOn(t, r), indexOn(t, r)
+		taught(t, b, tokenOfA, tokenOfB)
+		if n, err := a.Erase(t.Context(), "uid-1", party(t, "DEMSP")); n != 0 || err != nil {
+			t.Errorf("Erase = %d, %v", n, err)
+		}
+		b.hear([]LearnedLesson{dropOfA(t)})
+		time.Sleep(saveEvery)
+		synctest.Wait()
+		r.mu.Lock()
+		written := len(r.lessons[tokenKey(t)])
+		r.mu.Unlock()
+		if written != 2 {
+			t.Error("it is not written: this shows nothing")
+		}
+		time.Sleep(2*erasuresEvery + saveEvery)
+		for name, x := range map[string]*Index{"there": b, "elsewhere": a} {
+			x.Fetch(t.Context(), request(t, "NLCPA", "", "POST SENDER tokens /uid-1/authorize"))
+			if got := x.Token("uid-1", "RFID"); !slices.Equal(got, []ocpi.PartyKey{party(t, "NLMSP")}) {
+				t.Errorf("%s it is of %v", name, got)
+			}
+		}
+	})
+}
+
 // A question that was asked before is answered after what was forgotten has left
 // the record.
 func TestErase_ALateAnswerBringsNothingBack(t *testing.T) {
