@@ -143,6 +143,7 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 	talk := r.handshake(c.Platform.ID, creds.Token, form)
 	defer talk.client.Close()
 	found, err := talk.discover(ctx, creds.URL, creds.Roles, exactly(v))
+	found.tell(r.cfg.Logger, c.Platform.ID)
 	return creds, found, err
 }
 

@@ -42,6 +42,7 @@ func (r *Registrar) connect(ctx context.Context, id PlatformID, versionsURL stri
 	if err != nil {
 		return Platform{}, err
 	}
+	found.tell(r.cfg.Logger, id)
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
 	if _, err := r.update(ctx, id, func(p *Platform) error {
 		p.Inbound = append(without(p.Inbound, TokenOffered, TokenUnconfirmed), record)
