@@ -171,7 +171,7 @@ func (r *Registrar) End(ctx context.Context, c Caller) error {
 func (r *Registrar) unregister(p *Platform) {
 	// A fresh token A is not of this registration: it begins the next.
 	p.Inbound = slices.DeleteFunc(slices.Clone(p.Inbound), func(t InboundToken) bool { return t.Kind != TokenRegistration })
-	p.Outbound = ocpi.CredentialsToken{}
+	p.Outbound, p.Unopened = ocpi.CredentialsToken{}, ""
 	p.Version, p.Endpoints = "", nil
 	p.setStatus(ocpi.Suspended, r.now())
 }

@@ -173,6 +173,9 @@ func (r *Registrar) Rotate(ctx context.Context, id PlatformID) (Platform, error)
 	if !before.Registered() || before.Held {
 		return Platform{}, fmt.Errorf("%w: only a registered platform that is not suspended has credentials to renew", ErrNotRegistered)
 	}
+	if before.Unopened != "" {
+		return Platform{}, ErrUnopened
+	}
 	talk := r.handshake(id, before.Outbound, before.Quirks.TokenForm)
 	defer talk.client.Close()
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
