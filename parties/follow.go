@@ -96,6 +96,11 @@ func (f *Follower) Load(ctx context.Context) error {
 func (f *Follower) loaded(from string, record Record) {
 	f.cfg.Logger.Info("directory loaded", "from", from, "platforms", len(record.Platforms),
 		"agreements", len(record.Agreements), "revision", record.Revision)
+	for i := range record.Platforms {
+		if p := &record.Platforms[i]; p.Unopened != "" {
+			f.cfg.Logger.Error("nothing can be sent to a platform", "platform", p.ID, "name", p.Name, "error", ErrUnopened)
+		}
+	}
 }
 
 func (f *Follower) revision(ctx context.Context) (int64, error) {
