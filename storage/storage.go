@@ -218,7 +218,7 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	}
 	s.startBroadcasts(rediscache.BroadcastsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
-		Logger: config.Logger, Metrics: config.Metrics,
+		Logger: config.Logger, Metrics: config.Metrics, Fresh: revision == 0, // nobody was ever registered
 	})
 	return nil
 }
@@ -228,7 +228,7 @@ func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
 	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
-	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
+	s.parts = append(s.parts, part{name: "log of broadcasts", ping: broadcasts.Ready, close: broadcasts.Close})
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
