@@ -120,6 +120,7 @@ func (h *heart) once(ctx context.Context) {
 	}
 	h.health.tell(ctx, h.clock()-began, err)
 	if err != nil {
+		h.wants, h.leaves = wants{}, nil // by then others may stand there
 		h.log.suspect(err)
 		h.log.fleet.unheard()
 		return

@@ -17,7 +17,7 @@ func (b *Broadcasts) suspect(err error) {
 	if !errors.As(err, &refusal) {
 		return
 	}
-	for _, sign := range []string{"WRONGTYPE", "NOGROUP"} {
+	for _, sign := range []string{wrongType, "NOGROUP"} {
 		if strings.Contains(refusal.Error(), sign) {
 			b.heart.broken.Store(true)
 			b.heart.hurry()
