@@ -25,7 +25,9 @@ type heart struct {
 	soon chan struct{}
 	// broken tells that a key of the log is of another kind than it must be.
 	broken atomic.Bool
-	health health
+	// hopeless tells that it could not be seen to, which is logged once.
+	hopeless bool
+	health   health
 
 	// The rest is the beating goroutine's own.
 	beats    int64

@@ -35,10 +35,13 @@ func (b *Broadcasts) repair(ctx context.Context) {
 	thrown, err := b.scripts.repair.Eval(short, b.heart.client, keys, group, rand.Text()).StringSlice()
 	switch {
 	case err != nil:
-		b.cfg.Logger.ErrorContext(ctx, "keys in redis are not the hub's, or were changed; they cannot be thrown away", "error", err)
 		b.heart.broken.Store(true)
+		if !b.heart.hopeless {
+			b.cfg.Logger.ErrorContext(ctx, "keys in redis are not the hub's, or were changed; they cannot be thrown away", "error", err)
+		}
 	case len(thrown) > 0:
 		b.cfg.Logger.ErrorContext(ctx, "keys in redis were not the hub's, or were changed: they were thrown away, and what "+
 			"has not ended is appended again; does anything else write there?", "keys", strings.Join(thrown, " "))
 	}
+	b.heart.hopeless = err != nil
 }
