@@ -27,7 +27,6 @@ type building struct {
 	*Hub
 	metrics   *prometheus.Registry
 	identity  parties.Identity
-	memory    *gateway.Memory
 	dialer    *peer.Dialer
 	directory *parties.Directory
 	registrar *parties.Registrar
@@ -59,8 +58,8 @@ func (b *building) openStores(ctx context.Context) error {
 // loadDirectory loads who is registered, and what changes it.
 func (b *building) loadDirectory(ctx context.Context) error {
 	b.identity = parties.Identity{Party: b.cfg.Party, Name: b.cfg.Name, PublicURL: b.cfg.PublicURL}
-	b.memory = gateway.NewMemory(b.cfg.BodyMemory, b.metrics)
-	b.dialer = peer.NewDialer(peer.DialerConfig{AllowPrivate: b.cfg.AllowPrivatePeers, Memory: b.memory})
+	memory := gateway.NewMemory(b.cfg.BodyMemory, b.metrics)
+	b.dialer = peer.NewDialer(peer.DialerConfig{AllowPrivate: b.cfg.AllowPrivatePeers, Memory: func() peer.Memory { return memory.Share() }})
 	b.directory = parties.NewDirectory(b.dialer)
 	if b.cfg.ClosedAgreements {
 		b.directory.RequireAgreements()
@@ -126,17 +125,17 @@ func (b *building) route() {
 	})
 	b.router = routing.NewRouter(routing.RouterConfig{
 		Directory: b.directory, Hub: b.identity, Timeout: b.cfg.ForwardTimeout, Journals: b.journals, Metrics: b.metrics,
-		Callbacks: b.stores.Callbacks, Catalog: b.catalog, Index: b.index, Outbox: b.outbox,
+		LessonPatience: b.cfg.LessonPatience, Callbacks: b.stores.Callbacks, Catalog: b.catalog, Index: b.index, Outbox: b.outbox,
 		Suspect: b.monitor.Suspect, Sealer: b.stores.Cursors, SuppressUnchanged: b.cfg.SuppressUnchanged, Logger: b.logger,
 	})
 }
 
 func (b *building) serveOCPI() error {
+	b.trail = access.NewTrail(access.TrailConfig{Store: b.stores.Audit, Logger: b.logger, Retention: b.cfg.AuditRetention})
 	b.gateway = gateway.New(gateway.Config{
-		Directory: b.directory, Registrar: b.registrar, Router: b.router, Logger: b.logger, MaxBody: b.cfg.MaxBody,
-		Memory: b.memory, MaxConnections: b.cfg.MaxConnections,
+		Directory: b.directory, Registrar: b.registrar, Router: b.router, Logger: b.logger, Trail: b.trail, MaxBody: b.cfg.MaxBody,
 		Limits: gateway.Limits{Concurrency: b.cfg.PlatformConcurrency, Rate: b.cfg.PlatformRate}, Shares: b.stores.Shares,
-		TrustedProxies: b.cfg.TrustedProxies, Metrics: b.metrics,
+		MaxConnections: b.cfg.MaxConnections, TrustedProxies: b.cfg.TrustedProxies, Metrics: b.metrics,
 		CatchUp: b.follower.CatchUp, Heard: b.monitor.Heard, TokenName: b.stores.Names.Token,
 	})
 	tls, err := tlsConfig(b.cfg, b.logger, time.Now)
@@ -154,7 +153,6 @@ func (b *building) serveAdmin() error {
 	}
 	b.freshAdminToken = fresh
 	b.keyring = access.NewKeyring(access.KeyringConfig{Root: token, Store: b.stores.AdminTokens, Logger: b.logger})
-	b.trail = access.NewTrail(access.TrailConfig{Store: b.stores.Audit, Logger: b.logger, Retention: b.cfg.AuditRetention})
 	server := web.New(web.Config{
 		Directory: b.directory, Registrar: b.registrar, Router: b.router, Catalog: b.catalog, Journal: b.recorder,
 		Index: b.index, Names: b.stores.Names, Alone: b.stores.Embedded, Fanout: b.fanout, Metrics: b.metrics,

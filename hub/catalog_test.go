@@ -113,16 +113,14 @@ func TestP1_ADeltaFollowsItsFilters(t *testing.T) {
 
 func TestP4_TheCatalogSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
-	first := hubtest.Start(t, same)
+	first := hubtest.Start(t)
 	cpo, msp := first.Platform("cpo", "NL/CPA:CPO"), first.Platform("msp", "DE/MSP:EMSP")
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1", location("LOC1", newYear, ""))
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1/E1", `{"uid":"E1","status":"AVAILABLE","last_updated":"2026-01-02T00:00:00Z"}`)
-	before := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "EU/BUS"})
+	before := msp.List("locations", "EU/BUS")
 	first.Stop()
 
-	second := hubtest.Start(t, same)
+	second := hubtest.Start(t, sameFolder(first))
 	after := second.Send(t, hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", Token: msp.TokenC, To: "EU/BUS"})
 	wantHTTP(t, "GET All after the restart", after, 200, 1000)
 	cut := func(r *hubtest.Response) string { data, _, _ := strings.Cut(r.Body, `,"status_code"`); return data }
@@ -185,9 +183,7 @@ func (s *shop) serve(w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
-		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-			c.Close()
-		}
+		hangUp(w)
 		return true
 	}
 	if r.Method != http.MethodGet || r.URL.Path != "/sender/locations" {
@@ -242,9 +238,7 @@ func TestO2_TheHubPullsWhatItMissed(t *testing.T) {
 
 func TestO2_AHubThatIsAlonePullsAfterTheBriefestOutage(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
-	first := hubtest.Start(t, same)
+	first := hubtest.Start(t)
 	cpo, msp := first.Platform("cpo", "NL/CPA:CPO"), first.Platform("msp", "DE/MSP:EMSP")
 	s := &shop{objects: map[string]string{}}
 	cpo.Intercepts(s.serve)
@@ -253,7 +247,7 @@ func TestO2_AHubThatIsAlonePullsAfterTheBriefestOutage(t *testing.T) {
 	first.Stop()
 	s.set(false, "LOC2", location("LOC2", newYear.Add(time.Hour), ""))
 
-	hubtest.Start(t, same)
+	hubtest.Start(t, sameFolder(first))
 	if got := msp.AwaitReceived(2)[1]; !strings.Contains(got.URI, "LOC2") {
 		t.Errorf("after the restart the eMSP received %s %s", got.Method, got.URI)
 	}

@@ -18,10 +18,11 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(hubtest.Main(m)) }
 
-// crashHub runs a hub in a process of its own.
+// crashHub runs a hub in a process of its own. It does not give up on a receiver that
+// hangs until the hub is killed.
 func crashHub(t *testing.T, dir string) *hubtest.Process {
 	t.Helper()
-	return hubtest.StartProcess(t, hub.Settings{DataDir: dir, LogLevel: "warn"})
+	return hubtest.StartProcess(t, hub.Settings{DataDir: dir, LogLevel: "warn", ForwardTimeout: "10m"})
 }
 
 // TestP4_WhatWasAcceptedSurvivesKill9 kills the hub's process while eight

@@ -22,7 +22,7 @@ var rooms = map[string][]string{
 	"catalog":             {"ocpi"},
 	"routing":             {"ocpi", "ocpi/peer", "parties", "catalog"},
 	"journal":             {"ocpi", "parties", "routing"},
-	"hub/gateway":         {"ocpi", "parties", "routing", "catalog"},
+	"hub/gateway":         {"access", "ocpi", "parties", "routing", "catalog"},
 	"web":                 {"access", "ocpi", "parties", "routing", "catalog", "journal"},
 	"storage":             {"access", "parties", "routing", "catalog", "journal", "storage/lines", "storage/seal", "storage/sqldb", "storage/rediscache"},
 	"storage/seal":        {},

@@ -32,7 +32,7 @@ const (
 // (2.2.1 mod_hub_client_info). Any other answer than a good one is an error:
 // the hub's requests would fare no better.
 func (r *Registrar) askVersions(ctx context.Context, p *Platform) error {
-	talk := r.handshake(p.Outbound, p.Quirks.TokenForm)
+	talk := r.handshake(p.ID, p.Outbound, p.Quirks.TokenForm)
 	defer talk.client.Close()
 	return talk.get(ctx, p.VersionsURL, nil)
 }

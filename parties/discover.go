@@ -27,10 +27,16 @@ type handshake struct {
 	// token is the one that the peer reads; offer the one that the hub sends it
 	// in a credentials object.
 	token, offer ocpi.CredentialsToken
+	// memory bounds the answers with all others that are held for the platform.
+	memory peer.Memory
 }
 
-func (r *Registrar) handshake(token ocpi.CredentialsToken, form ocpi.TokenForm) *handshake {
-	return &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout, token: token}
+func (r *Registrar) handshake(id PlatformID, token ocpi.CredentialsToken, form ocpi.TokenForm) *handshake {
+	h := &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout, token: token}
+	if e := r.cfg.Directory.Snapshot().Platform(id); e != nil {
+		h.memory = e.Client.Memory()
+	}
+	return h
 }
 
 // discover fetches versions and details. choose picks the version from the
@@ -189,7 +195,7 @@ func (h *handshake) get(ctx context.Context, url string, data any) error {
 		}
 	}
 	if err := h.decode(answer, data); err != nil {
-		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", shown(url), err)
+		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", ShownURL(url), err)
 	}
 	return nil
 }
@@ -201,11 +207,13 @@ func refusesToken(answer *peer.Answer) bool {
 	return answer.Status() == 400 || answer.Status() == 403 || ok && status/1000 == 2 && answer.Status() != 401
 }
 
-// shown is a peer's URL as it may stand in errors and logs: a query could hold
-// a secret.
-func shown(url string) string {
-	path, _, _ := strings.Cut(url, "?")
-	return path
+// ShownURL is a peer's URL as it may stand in errors, logs and the audit trail: a
+// query could hold a secret.
+func ShownURL(url string) string {
+	if end := strings.IndexAny(url, "?#"); end >= 0 {
+		return url[:end]
+	}
+	return url
 }
 
 // call sends one request of the handshake; no routing headers (R1).
@@ -216,11 +224,11 @@ func (h *handshake) call(ctx context.Context, method, url string, body []byte) (
 	}
 	id := ocpi.NewMessageID()
 	answer, err := h.client.Do(ctx, time.Now().Add(h.timeout), &peer.Call{
-		Method: method, Target: &target, Body: body,
+		Method: method, Target: &target, Body: body, Memory: h.memory,
 		Headers: []ocpi.Header{{Name: ocpi.HeaderRequestID, Value: id}, {Name: ocpi.HeaderCorrelationID, Value: id}},
 	})
 	if err != nil {
-		return nil, &callError{ocpi.Errorf(ocpi.UnusableAPI, "%s %s: %s", method, shown(url), peer.Reason(err)), err}
+		return nil, &callError{ocpi.Errorf(ocpi.UnusableAPI, "%s %s: %s", method, ShownURL(url), peer.Reason(err)), err}
 	}
 	return answer, nil
 }

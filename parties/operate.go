@@ -164,7 +164,7 @@ func (r *Registrar) sayGoodbye(ctx context.Context, p *Platform) {
 	if target == nil {
 		return
 	}
-	talk := r.handshake(p.Outbound, p.Quirks.TokenForm)
+	talk := r.handshake(p.ID, p.Outbound, p.Quirks.TokenForm)
 	talk.timeout = goodbyeTimeout
 	defer talk.client.Close()
 	answer, err := talk.call(ctx, "DELETE", target.String(), nil)

@@ -34,6 +34,9 @@ func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body
 	if err != nil {
 		return Issued{}, err
 	}
+	if err := c.attempts(ctx); err != nil {
+		return Issued{}, err
+	}
 	token, record := mint(TokenAccess, noExpiry)
 	p, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		i := findToken(p, c.Token.Hash, r.now())
@@ -86,6 +89,9 @@ func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []
 	if err != nil {
 		return Issued{}, err
 	}
+	if err := c.attempts(ctx); err != nil {
+		return Issued{}, err
+	}
 	token, record := mint(TokenAccess, noExpiry)
 	p, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		i := findToken(p, c.Token.Hash, r.now())
@@ -131,7 +137,7 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 		// Who writes a plain token probably reads one.
 		form = c.Form
 	}
-	talk := r.handshake(creds.Token, form)
+	talk := r.handshake(c.Platform.ID, creds.Token, form)
 	defer talk.client.Close()
 	found, err := talk.discover(ctx, creds.URL, creds.Roles, exactly(v))
 	return creds, found, err
@@ -142,6 +148,9 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 func (r *Registrar) End(ctx context.Context, c Caller) error {
 	if !c.isRegistered() {
 		return ocpi.HTTPErrorf(405, ocpi.ClientError, "this platform is not registered")
+	}
+	if err := c.attempts(ctx); err != nil {
+		return err
 	}
 	_, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		if findToken(p, c.Token.Hash, r.now()) < 0 || !p.Registered() {

@@ -35,7 +35,7 @@ func (r *Registrar) connect(ctx context.Context, id PlatformID, versionsURL stri
 	if before.Held {
 		return Platform{}, fmt.Errorf("%w: resume it first", ErrHeld)
 	}
-	talk := r.handshake(tokenA, before.Quirks.TokenForm)
+	talk := r.handshake(id, tokenA, before.Quirks.TokenForm)
 	defer talk.client.Close()
 	found, err := talk.discover(ctx, versionsURL, r.expectedRoles(before), latestMutual(before.VersionLimit))
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *Registrar) Rotate(ctx context.Context, id PlatformID) (Platform, error)
 	if !before.Registered() || before.Held {
 		return Platform{}, fmt.Errorf("%w: only a registered platform that is not suspended has credentials to renew", ErrNotRegistered)
 	}
-	talk := r.handshake(before.Outbound, before.Quirks.TokenForm)
+	talk := r.handshake(id, before.Outbound, before.Quirks.TokenForm)
 	defer talk.client.Close()
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
 	if _, err := r.update(ctx, id, func(p *Platform) error {
@@ -221,7 +221,7 @@ func (r *Registrar) exchange(ctx context.Context, talk *handshake, method string
 		return nil, errors.Join(err, errAnswerLost)
 	}
 	defer answer.Release()
-	return talk.readCredentials(method+" "+shown(url), answer)
+	return talk.readCredentials(method+" "+ShownURL(url), answer)
 }
 
 func (h *handshake) readCredentials(what string, answer *peer.Answer) (*ocpi.Credentials, error) {

@@ -48,12 +48,15 @@ func (x *Index) Erase(ctx context.Context, uid string, owner ocpi.PartyKey) (int
 		return unsaved, nil
 	}
 	n, err := x.cfg.Store.EraseLessons(ctx, erasures, time.Now())
+	for i := range erasures {
+		x.forgetErased(&erasures[i]) // again: the record still had them, and may have been asked
+	}
 	return max(int(n), unsaved), err
 }
 
 // forgetErased forgets lessons that were erased here or on another replica.
 func (x *Index) forgetErased(e *Erasure) (n int) {
-	for _, pair := range x.memory.erase(e.Key, e.Owner) {
+	for _, pair := range x.erase(e) {
 		// Also what is on its way into the record this moment.
 		x.backlog.drop(Lesson{Key: e.Key, Kind: LessonToken, Pair: pair})
 		n++

@@ -22,9 +22,6 @@ import (
 	"busbar/storage/sqldb"
 )
 
-// pingTimeout bounds the question to one store whether it is there.
-const pingTimeout = 2 * time.Second
-
 // redisWait is how long a start waits for Redis, which it can go on without.
 const redisWait = time.Second
 
@@ -84,7 +81,8 @@ type Stores struct {
 	// in a file, or nothing carries the news between replicas.
 	Embedded bool
 
-	parts []part
+	parts  []*part
+	logger *slog.Logger
 }
 
 // TokenNames make pseudonyms of the uids of drivers' tokens. Whoever has the
@@ -95,16 +93,6 @@ type TokenNames interface {
 	Token(uid string) string
 	// Tokens are all that may have been written: one for each secret.
 	Tokens(uid string) []string
-}
-
-// part is a server that the stores live in, or what runs on one: that has no
-// ping of its own.
-type part struct {
-	name  string
-	ping  func(context.Context) error
-	close func() error
-	// cut ends the connections at once, if there are any.
-	cut func()
 }
 
 // Open opens the stores: it migrates the database, and seals anew the tokens
@@ -126,7 +114,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{Names: names, Replica: routing.ReplicaID(rand.Text())}
+	stores := &Stores{logger: config.Logger, Names: names, Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
@@ -169,7 +157,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
 	}
-	s.parts = append(s.parts, part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
+	s.parts = append(s.parts, &part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
 	return db, nil
 }
 
@@ -183,9 +171,8 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err != nil {
 		return fmt.Errorf("BUSBAR_REDIS: %w", err)
 	}
-	redis := part{
+	redis := &part{
 		name:  "redis",
-		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
 		close: client.Close,
 		cut:   open.Cut,
 	}
@@ -216,19 +203,26 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err := cache.ForgetBeyond(short, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
-	s.startBroadcasts(rediscache.BroadcastsConfig{
+	broadcasts := s.startBroadcasts(rediscache.BroadcastsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
 		Logger: config.Logger, Metrics: config.Metrics, Fresh: revision == 0, // nobody was ever registered
 	})
+	redis.ping = func(ctx context.Context) error {
+		if err := client.Ping(ctx).Err(); err != nil {
+			return err
+		}
+		return broadcasts.Ready()
+	}
 	return nil
 }
 
 // startBroadcasts joins the fleet.
-func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
+func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) *rediscache.Broadcasts {
 	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
-	s.parts = append(s.parts, part{name: "log of broadcasts", ping: broadcasts.Ready, close: broadcasts.Close})
+	s.parts = append(s.parts, &part{name: "broadcasts", close: broadcasts.Close})
+	return broadcasts
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
@@ -240,27 +234,6 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 		logger.InfoContext(ctx, "sealed outbound tokens with the new key", "tokens", n)
 	}
 	return nil
-}
-
-// Ready asks every store whether it is there. The error names each one that is
-// not, with the reason.
-func (s *Stores) Ready(ctx context.Context) error {
-	var errs []error
-	for _, part := range s.parts {
-		if part.ping == nil {
-			continue
-		}
-		if err := part.answers(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (p part) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	return p.ping(ctx)
 }
 
 // CutOff ends all connections to servers, whoever waits for them: from now on they

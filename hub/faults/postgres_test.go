@@ -36,11 +36,11 @@ func TestPostgres_IsGoneForTenSecondsAndBack(t *testing.T) {
 			}
 			after(3 * time.Second)
 			l.end()
-			counts := m.verdict(t, c.hubs(), true)
-			m.wantDirect(t)
-			m.wantAnswersWithin(t, "direct", routedWithin)
-			m.wantNoReason(t, "push that failed: not answered")
-			m.wantAnswersWithin(t, "push that failed", refusedWithin)
+			counts := m.verdict(c.hubs(), true)
+			m.wantDirect()
+			m.wantAnswersWithin("direct", routedWithin)
+			m.wantNoReason("push that failed: not answered")
+			m.wantAnswersWithin("push that failed", refusedWithin)
 			if counts.refused == 0 {
 				t.Error("nothing was refused: this shows nothing")
 			}

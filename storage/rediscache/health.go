@@ -27,8 +27,8 @@ type health struct {
 	begun bool
 }
 
-// errSlow says that partitions cannot be held.
-var errSlow = errors.New("redis answers too slowly for broadcasts to be sent; they wait")
+// ErrSlow says that no replica can hold partitions.
+var ErrSlow = errors.New("redis answers too slowly for broadcasts to be sent; they wait")
 
 // well tells that the last beat was answered in time.
 func (h *health) well() bool {
@@ -68,7 +68,7 @@ func (h *health) tell(ctx context.Context, took time.Duration, err error) {
 	}
 	switch {
 	case h.slow() && !slow:
-		h.logger.WarnContext(ctx, errSlow.Error(), "took", took, "at_most", h.bound)
+		h.logger.WarnContext(ctx, ErrSlow.Error(), "took", took, "at_most", h.bound)
 	case !h.slow() && slow:
 		h.logger.InfoContext(ctx, "redis answers fast enough for broadcasts again", "took", took)
 	}
@@ -82,13 +82,14 @@ func (h *health) last() (took time.Duration, err error) {
 	case h.err != nil:
 		return h.took, h.err
 	case h.slow():
-		return h.took, fmt.Errorf("%w: %s, at most %s", errSlow, h.took.Round(time.Millisecond), h.bound)
+		return h.took, fmt.Errorf("%w: %s, at most %s", ErrSlow, h.took.Round(time.Millisecond), h.bound)
 	}
 	return h.took, nil
 }
 
-// Ready tells why broadcasts wait, if they do. It asks nobody.
-func (b *Broadcasts) Ready(context.Context) error {
+// Ready tells why Redis does not carry broadcasts, if it does not: it may answer all
+// the same, too slowly or as a server that takes no writes. It asks nobody.
+func (b *Broadcasts) Ready() error {
 	_, err := b.heart.health.last()
 	return err
 }

@@ -51,7 +51,7 @@ func TestAReadOnlyRedisIsOneThatIsGone(t *testing.T) {
 	}
 	replicaOf("127.0.0.1", "1") // where nobody is
 	storagetest.Eventually(t, "it says why broadcasts wait", func() bool {
-		err := log.Ready(t.Context())
+		err := log.Ready()
 		var refusal redis.Error
 		return errors.As(err, &refusal) && redis.HasErrorPrefix(err, "READONLY")
 	})
@@ -67,5 +67,5 @@ func TestAReadOnlyRedisIsOneThatIsGone(t *testing.T) {
 		h.Done()
 	}
 	storagetest.Eventually(t, "both have ended", ended.Is(2))
-	storagetest.Eventually(t, "it is well", func() bool { return log.Ready(t.Context()) == nil })
+	storagetest.Eventually(t, "it is well", func() bool { return log.Ready() == nil })
 }

@@ -71,7 +71,7 @@ func TestASlowRedisCarriesBroadcasts(t *testing.T) {
 		h.Done()
 	}
 	storagetest.Eventually(t, "all have ended", ended.Is(5))
-	if err := log.Ready(t.Context()); err != nil {
+	if err := log.Ready(); err != nil {
 		t.Error(err)
 	}
 	set(0) // the stop need not be slow, too
@@ -92,7 +92,7 @@ func TestARedisThatIsTooSlowIsToldOf(t *testing.T) {
 	var ended storagetest.Count
 	log.Append(storagetest.Broadcast("a", 0), ended.Add)
 	storagetest.Eventually(t, "it says so", func() bool {
-		err := log.Ready(t.Context())
+		err := log.Ready()
 		return err != nil && strings.Contains(err.Error(), "too slowly")
 	})
 	if n := len(r.Handed()); n > 0 {
@@ -100,7 +100,7 @@ func TestARedisThatIsTooSlowIsToldOf(t *testing.T) {
 	}
 	set(0)
 	storagetest.Eventually(t, "it has ended", ended.Is(1))
-	storagetest.Eventually(t, "it is fast enough again", func() bool { return log.Ready(t.Context()) == nil })
+	storagetest.Eventually(t, "it is fast enough again", func() bool { return log.Ready() == nil })
 	for _, line := range []string{"redis answers too slowly", "redis answers fast enough"} {
 		if n := strings.Count(logs.String(), line); n == 0 {
 			t.Errorf("%d lines say that %s", n, line)

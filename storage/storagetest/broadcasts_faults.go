@@ -14,7 +14,7 @@ import (
 // that can fail.
 type SharedLog struct {
 	// Replica opens one, with the line that it reaches the server by. A hasty one
-	// is taken for dead within a second; the others while no test runs so long.
+	// is taken for dead within seconds; the others while no test runs so long.
 	Replica func(hasty bool) (routing.BroadcastLog, *Line)
 	// Empty makes the server lose everything; LoseTail what was appended last, of
 	// which it keeps the first n.
