@@ -88,9 +88,10 @@
 // Start and stop. cmd/busbar reads settings into Config (Settings.Config
 // reports all faults at once), New, Start, and on SIGTERM Stop: readiness goes
 // first, then the OCPI listener finishes what is in flight, then the followers end.
-// Now nothing is accepted any more: Stop waits until the broadcasts that were have
-// reached their receivers (Outbox.Settle), for a while; then the log hands out what
-// nobody else will, and leaves the rest to other replicas or the next start; then
-// the lanes, the catalog, the notes of what has ended, the journal, the stores, and
-// the log's buffer. With nothing under way none of this waits.
+// Now nothing is accepted any more: the log hands out what nobody else will, and
+// Stop waits as long as broadcasts still reach their receivers (Outbox.Settle). What
+// does not it leaves to other replicas or the next start, since the record has it;
+// then come the lanes, the catalog, the notes of what has ended, the journal, the
+// stores, and the log's buffer. With nothing under way none of this waits; whatever
+// hangs, StopTimeout bounds it: in the end the stores' connections are cut.
 package hub

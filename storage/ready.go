@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"busbar/storage/rediscache"
 )
 
 // part is a server that the stores live in, or what runs on one: that has no
@@ -63,6 +65,8 @@ func trouble(err error) string {
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, rediscache.ErrSlow):
+		return "it is too slow for broadcasts"
 	case errors.As(err, &name):
 		return "its name is not resolved"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),

@@ -173,7 +173,6 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	}
 	redis := &part{
 		name:  "redis",
-		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
 		close: client.Close,
 		cut:   open.Cut,
 	}
@@ -204,19 +203,26 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if err := cache.ForgetBeyond(short, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
-	s.startBroadcasts(rediscache.BroadcastsConfig{
+	broadcasts := s.startBroadcasts(rediscache.BroadcastsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
-		Logger: config.Logger, Metrics: config.Metrics,
+		Logger: config.Logger, Metrics: config.Metrics, Fresh: revision == 0, // nobody was ever registered
 	})
+	redis.ping = func(ctx context.Context) error {
+		if err := client.Ping(ctx).Err(); err != nil {
+			return err
+		}
+		return broadcasts.Ready()
+	}
 	return nil
 }
 
 // startBroadcasts joins the fleet.
-func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
+func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) *rediscache.Broadcasts {
 	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
 	s.parts = append(s.parts, &part{name: "broadcasts", close: broadcasts.Close})
+	return broadcasts
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"busbar/storage/rediscache"
 )
 
 // Whoever may ask whether the hub is ready learns the kind of trouble, and not
@@ -36,6 +38,7 @@ func TestReady_NamesTheTroubleAndNoAddress(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Addr: at, Err: &net.DNSError{Err: "no such host", Name: "10.1.2.3"}}, "its name is not resolved"},
 		{&net.OpError{Op: "read", Net: "tcp", Addr: at, Err: os.NewSyscallError("read", syscall.ECONNRESET)}, "connection closed"},
 		{io.EOF, "connection closed"},
+		{rediscache.ErrSlow, "it is too slow for broadcasts"},
 		{&net.OpError{Op: "dial", Net: "tcp", Addr: at, Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, "no connection"},
 		{&tls.CertificateVerificationError{Err: errors.New("10.1.2.3 is not in it")}, "its certificate is not accepted"},
 		{errors.New("ERR 10.1.2.3 has enough"), "it answers with an error"},

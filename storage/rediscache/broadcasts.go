@@ -2,6 +2,7 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,8 +33,6 @@ type Broadcasts struct {
 	// now is the Run that there is; nil outside of one.
 	mu  sync.Mutex
 	now *run
-	// leases counts those of this replica; the heart's goroutine does.
-	leases int64
 
 	// unreadable logs the first entry that cannot be read.
 	unreadable sync.Once
@@ -53,6 +52,9 @@ type BroadcastsConfig struct {
 	Namespace string
 	// Replica is this process among them. No two may have the same.
 	Replica routing.ReplicaID
+	// Fresh tells that nothing was ever accepted that could be under way: so there
+	// is no former owner to wait for, though Redis is empty.
+	Fresh bool
 	// Sealer seals what is personal: what the catalog does not keep.
 	Sealer *seal.Sealer
 	// Logger hears of what is dealt with here. Nil is silence.
@@ -109,7 +111,7 @@ func NewBroadcasts(cfg BroadcastsConfig) *Broadcasts {
 	if cfg.MostUnderWay == 0 {
 		cfg.MostUnderWay = 20_000
 	}
-	b := &Broadcasts{cfg: cfg, client: ownClient(cfg.Client), keys: newLogKeys(cfg.Namespace), scripts: newScripts()}
+	b := &Broadcasts{cfg: cfg, client: ownClient(cfg.Client, logConnections), keys: newLogKeys(cfg.Namespace), scripts: newScripts()}
 	b.fleet = newFleet(cfg.Replica, cfg.Pace)
 	b.heart = newHeart(b)
 	b.appender = newAppender(b)
@@ -135,10 +137,10 @@ func (p *Pace) setDefaults() {
 // ownClient reaches the same server by connections that nobody else can use up.
 // A call that failed is not repeated behind the log's back: of entries that were
 // taken by the first try, the second would not tell.
-func ownClient(like *redis.Client) *redis.Client {
+func ownClient(like *redis.Client, connections int) *redis.Client {
 	options := *like.Options()
 	options.MaxRetries = -1
-	options.PoolSize = logConnections
+	options.PoolSize = connections
 	options.MinIdleConns = 0
 	return redis.NewClient(&options)
 }
@@ -163,7 +165,7 @@ func (b *Broadcasts) Close() error {
 		b.ended.Wait()
 		b.leave()
 	}
-	return b.client.Close()
+	return errors.Join(b.client.Close(), b.heart.client.Close())
 }
 
 // Fleet is what this replica knows of the others.

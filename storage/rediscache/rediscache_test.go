@@ -163,6 +163,7 @@ func TestADamagedCopyIsNone(t *testing.T) {
 	for _, damage := range []func(key string) error{
 		func(key string) error { return redis.HDel(t.Context(), key, "revision").Err() },
 		func(key string) error { return redis.HSet(t.Context(), key, "p:x", "{").Err() },
+		func(key string) error { return redis.Set(t.Context(), key, "not the hub's", 0).Err() },
 	} {
 		fill(t, c, 1, storagetest.FullPlatform("NL"))
 		if err := damage("busbar:{" + namespace + "}:directory:3"); err != nil {

@@ -17,19 +17,18 @@ var errLost = errors.New("the lease of the partition is lost")
 // nothing is left of it.
 func (h *hold) resume() (done bool, err error) {
 	n := 0
-	pointless, err := h.superseded()
-	if err != nil {
-		return false, err
+	pointless, some, err := h.superseded()
+	if err == nil && some {
+		err = h.pending(func(e *entry, newest int64) bool {
+			if pointless[e.id] {
+				h.log.acks.add(h.partition, e.id, h.epoch)
+				return true
+			}
+			n++
+			h.hand(e, true, newest)
+			return h.takes() && h.count() < h.log.cfg.MostUnderWay
+		})
 	}
-	err = h.pending(func(e *entry, newest int64) bool {
-		if pointless[e.id] {
-			h.log.acks.add(h.partition, e.id, h.epoch)
-			return true
-		}
-		n++
-		h.hand(e, true, newest)
-		return h.takes() && h.count() < h.log.cfg.MostUnderWay
-	})
 	if err != nil || !h.takes() {
 		return false, err
 	}
@@ -82,15 +81,17 @@ func (h *hold) pending(each func(e *entry, newest int64) bool) error {
 }
 
 // superseded are the pending entries about Tokens that a newer pending PUT makes
-// pointless. Of what the catalog keeps, whoever sends it finds out.
-func (h *hold) superseded() (map[streamID]bool, error) {
+// pointless. Of what the catalog keeps, whoever sends it finds out. some tells that
+// there are pending entries at all.
+func (h *hold) superseded() (pointless map[streamID]bool, some bool, err error) {
 	type token struct {
 		id     streamID
 		parcel int64
 	}
 	of := make(map[string][]token)
 	newest := make(map[string]token)
-	err := h.pending(func(e *entry, _ int64) bool {
+	err = h.pending(func(e *entry, _ int64) bool {
+		some = true
 		if _, sealed := e.fields[sealedField]; !sealed {
 			return h.takes()
 		}
@@ -106,7 +107,7 @@ func (h *hold) superseded() (map[streamID]bool, error) {
 		}
 		return h.takes()
 	})
-	pointless := make(map[streamID]bool)
+	pointless = make(map[streamID]bool)
 	for key, put := range newest {
 		for _, t := range of[key] {
 			if t.parcel < put.parcel || t.parcel == put.parcel && t.id.before(put.id) {
@@ -114,7 +115,7 @@ func (h *hold) superseded() (map[streamID]bool, error) {
 			}
 		}
 	}
-	return pointless, err
+	return pointless, some, err
 }
 
 // sameTarget is equal for pushes of which a later PUT replaces the earlier.
