@@ -33,7 +33,7 @@ func (b *requestBody) finish() {
 
 // route serves the functional modules.
 func (g *Gateway) route(c *gin.Context) {
-	now := time.Now()
+	now := arrived(c)
 	ids := newEnvelope(c.Request)
 	where, err := readPlace(c.Request)
 	if err != nil {
@@ -69,7 +69,7 @@ func (g *Gateway) route(c *gin.Context) {
 // (contract.md). Their routing headers, which many peers leave out here, say
 // nothing that the hub does not know.
 func (g *Gateway) callback(c *gin.Context) {
-	now := time.Now()
+	now := arrived(c)
 	ids := newEnvelope(c.Request)
 	v, err := version(c)
 	if err != nil {
