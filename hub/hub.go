@@ -155,7 +155,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	h.fanout = routing.NewFanout(routing.FanoutConfig{
 		Directory: directory, Hub: cfg.Party, Timeout: cfg.ForwardTimeout, Journals: journals, Logger: h.logger,
 		Metrics: registry, Suspect: func(id parties.PlatformID) { h.monitor.Suspect(id) },
-		Present: h.catalog, Later: h.stores.Outbox.Later, CutOff: h.outbox.Freeze,
+		Present: h.catalog, Parcels: h.stores.Outbox, CutOff: h.outbox.Freeze,
 	})
 	h.puller = routing.NewPuller(routing.PullerConfig{
 		Directory: directory, Hub: identity, Catalog: h.catalog, Outbox: h.outbox, Logger: h.logger,

@@ -79,47 +79,6 @@ func (f *Fanout) tenureOf(h Handed) *Tenure {
 	return h.Tenure
 }
 
-// sendUnkept sends what the hub does not keep. For one that comes again there is
-// no newest state: unless a later PUT has made it pointless, it is sent once more,
-// and so is everything behind it, in order and on its receipt. It is false when
-// newest would be.
-func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
-	b, tenure := h.Broadcast, f.tenureOf(h)
-	switch {
-	case tenure.sentBefore(b):
-		f.leaveOut(b, r)
-		return true
-	case f.cfg.Later == nil || !h.Again && !b.Present:
-		f.send(b, r)
-		return true
-	}
-	later, outdated, ok := f.later(h, b)
-	if !ok {
-		return false
-	}
-	if outdated {
-		f.leaveOut(b, r)
-		return true
-	}
-	f.send(b, r)
-	for len(later) > 0 && ok {
-		for _, b = range later {
-			tenure.sendAhead(b)
-			f.send(b, r)
-		}
-		later, _, ok = f.later(h, b)
-	}
-	return ok
-}
-
-func (f *Fanout) later(h Handed, b *Broadcast) (later []*Broadcast, outdated, ok bool) {
-	ok = f.insist(h, func(ctx context.Context) (err error) {
-		later, outdated, err = f.cfg.Later(ctx, b)
-		return err
-	})
-	return later, outdated, ok
-}
-
 // catchUp brings the catalog to a revision.
 func (f *Fanout) catchUp(h Handed, revision int64) bool {
 	if f.cfg.Present == nil || f.reached.Load() >= revision {

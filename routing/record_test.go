@@ -128,8 +128,14 @@ func (r *outboxRecord) Adopt(_ context.Context, from, to ReplicaID) (revisions [
 	return revisions, parcels, nil
 }
 
-func (*outboxRecord) Later(context.Context, *Broadcast) ([]*Broadcast, bool, error) {
-	return nil, false, nil
+func (*outboxRecord) Later(context.Context, *Broadcast, int64) ([]*Broadcast, bool, error) {
+	return nil, true, nil
+}
+
+func (r *outboxRecord) LastParcel(context.Context) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lastID, nil
 }
 
 func (r *outboxRecord) Forget(_ context.Context, before time.Time) (int64, error) {

@@ -81,8 +81,7 @@ func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID, most in
 	return revisions, err
 }
 
-// adoptParcels opens what a replica has, and ends what cannot be opened or is
-// pointless.
+// adoptParcels opens what a replica has, and ends what cannot be opened.
 func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
 	var rows []parcelRow
 	most := adoptParcelsAtOnce
@@ -94,71 +93,25 @@ func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels 
 	if err != nil {
 		return nil, err
 	}
-	var opened []*routing.Broadcast
-	var pointless []int64
+	var kept, unreadable []int64
 	for i := range rows {
 		if b, err := rows[i].open(s.sealer); err == nil {
-			opened = append(opened, b)
+			parcels, kept = append(parcels, b), append(kept, b.Parcel)
 		} else {
-			pointless = append(pointless, rows[i].ID)
+			unreadable = append(unreadable, rows[i].ID)
 		}
-	}
-	newest, err := s.newestPuts(tx, opened)
-	if err != nil {
-		return nil, err
-	}
-	var kept []int64
-	for _, b := range opened {
-		if b.Parcel < newest[b.Object] {
-			pointless = append(pointless, b.Parcel)
-			continue
-		}
-		parcels, kept = append(parcels, b), append(kept, b.Parcel)
 	}
 	for part := range slices.Chunk(kept, batch) {
 		if err := tx.Exec("UPDATE outbox_parcels SET replica = ? WHERE id IN ?", string(to), part).Error; err != nil {
 			return nil, err
 		}
 	}
-	for part := range slices.Chunk(pointless, batch) {
+	for part := range slices.Chunk(unreadable, batch) {
 		if err := s.end(tx, part); err != nil {
 			return nil, err
 		}
 	}
 	return parcels, nil
-}
-
-// newestPuts are the numbers of the newest PUT of each parcel's object.
-func (s *Outbox) newestPuts(tx *gorm.DB, parcels []*routing.Broadcast) (map[string]int64, error) {
-	type object struct{ owner, hash string }
-	names := make(map[object]string)
-	var hashes [][]byte
-	newest := make(map[string]int64)
-	for _, b := range parcels {
-		if _, known := newest[b.Object]; known {
-			continue
-		}
-		newest[b.Object] = 0
-		owner, list := s.object(b.Object)
-		for _, hash := range list {
-			names[object{owner, string(hash)}] = b.Object
-			hashes = append(hashes, hash)
-		}
-	}
-	for part := range slices.Chunk(hashes, batch) {
-		var puts []parcelRow
-		err := tx.Raw("SELECT object_hash, owner, max(id) AS id FROM outbox_parcels "+
-			"WHERE object_hash IN ? AND put GROUP BY object_hash, owner", part).Scan(&puts).Error
-		if err != nil {
-			return nil, err
-		}
-		for _, put := range puts {
-			if name, ok := names[object{put.Owner, string(put.ObjectHash)}]; ok {
-				newest[name] = max(newest[name], put.ID)
-			}
-		}
-	}
-	return newest, nil
 }
 
 // adopted tells whether the record has an adoption whose commit ended with an
