@@ -144,6 +144,14 @@ func (b *Broadcast) with(method string, body []byte) *Broadcast {
 	return &now
 }
 
+// Whole is the broadcast of what its object will be when it is delivered, in the
+// place of b: it needs no body.
+func (b *Broadcast) Whole() *Broadcast {
+	whole := *b
+	whole.Method, whole.Path, whole.Query, whole.Body, whole.Present = "PUT", topPath(b.Path), "", nil, true
+	return &whole
+}
+
 // key is the object in the catalog.
 func (b *Broadcast) key() catalog.Key {
 	id := strings.TrimPrefix(b.Object, objectName(b.Module, b.Owner, ""))

@@ -116,9 +116,11 @@ type OutboxStore interface {
 	// Adopt makes what a replica has open another's, and tells what that is, in
 	// order. Of two that adopt the same at once, one gets each. A parcel that cannot
 	// be opened is ended. Of many parcels some may be left, to be adopted by the next
-	// call. With from and to the same, it tells all that replica has open. An error may
-	// come with a part of it, and leaves open whether there was more.
+	// call. An error may come with a part of it, and leaves open whether there was more.
 	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
+	// Own are what a replica has open: with behind 0 the revisions, and in order some
+	// of the parcels that are behind a number; none when there are no more.
+	Own(ctx context.Context, replica ReplicaID, behind int64) (revisions []int64, parcels []*Broadcast, err error)
 	// Left calls each for every row of the catalog that open commits of this replica
 	// wrote, as it is now: a later commit may have written it again, for another part
 	// of the object. revision is the open commit's.

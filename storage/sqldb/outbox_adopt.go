@@ -2,7 +2,6 @@ package sqldb
 
 import (
 	"context"
-	"math"
 	"slices"
 
 	"gorm.io/gorm"
@@ -26,17 +25,8 @@ const (
 
 // Adopt implements routing.OutboxStore.
 func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
-	if from == to {
-		err = s.db.read.WithContext(ctx).
-			Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision", string(to)).Scan(&revisions).Error
-		if err != nil {
-			return nil, nil, fault("read which broadcasts are open", err)
-		}
-		_, parcels, err = s.adoptSome(ctx, from, to, 0)
-		return revisions, parcels, err
-	}
 	for {
-		some, sealed, err := s.adoptSome(ctx, from, to, adoptRevisionsAtOnce)
+		some, sealed, err := s.adoptSome(ctx, from, to)
 		revisions, parcels = append(revisions, some...), append(parcels, sealed...)
 		if err != nil || len(some) < adoptRevisionsAtOnce {
 			return revisions, parcels, err
@@ -44,8 +34,8 @@ func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisio
 	}
 }
 
-// adoptSome adopts at most so many revisions, the oldest first, and parcels.
-func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most int) (revisions []int64, parcels []*routing.Broadcast, err error) {
+// adoptSome adopts revisions and parcels of one transaction, the oldest first.
+func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
 	err = s.change(ctx, func(tx *gorm.DB) (err error) {
 		revisions, parcels = nil, nil
 		if s.lock() != "" {
@@ -53,7 +43,7 @@ func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most
 				return err
 			}
 		}
-		if revisions, err = s.adoptRevisions(tx, from, to, most); err != nil {
+		if revisions, err = s.adoptRevisions(tx, from, to); err != nil {
 			return err
 		}
 		parcels, err = s.adoptParcels(tx, from, to)
@@ -65,13 +55,10 @@ func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most
 	return revisions, parcels, nil
 }
 
-func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID, most int) (revisions []int64, err error) {
-	if most == 0 {
-		return nil, nil
-	}
+func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisions []int64, err error) {
 	var found []int64
 	err = tx.Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision LIMIT ?"+s.lock(),
-		string(from), most).Scan(&found).Error
+		string(from), adoptRevisionsAtOnce).Scan(&found).Error
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -84,12 +71,8 @@ func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID, most in
 // adoptParcels opens what a replica has, and ends what cannot be opened.
 func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
 	var rows []parcelRow
-	most := adoptParcelsAtOnce
-	if from == to {
-		most = math.MaxInt32
-	}
 	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL AND ended_at IS NULL "+
-		"ORDER BY id LIMIT ?"+s.lock(), string(from), most).Scan(&rows).Error
+		"ORDER BY id LIMIT ?"+s.lock(), string(from), adoptParcelsAtOnce).Scan(&rows).Error
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +95,33 @@ func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels 
 		}
 	}
 	return parcels, nil
+}
+
+// Own implements routing.OutboxStore. What cannot be opened is left out.
+func (s *Outbox) Own(ctx context.Context, replica routing.ReplicaID, behind int64) (revisions []int64, parcels []*routing.Broadcast, err error) {
+	tx := s.db.read.WithContext(ctx)
+	if behind == 0 {
+		err := tx.Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision", string(replica)).Scan(&revisions).Error
+		if err != nil {
+			return nil, nil, fault("read which broadcasts are open", err)
+		}
+	}
+	for more := true; more && len(parcels) == 0; {
+		var rows []parcelRow
+		err := tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND id > ? AND sealed IS NOT NULL AND ended_at IS NULL "+
+			"ORDER BY id LIMIT ?", string(replica), behind, adoptParcelsAtOnce).Scan(&rows).Error
+		if err != nil {
+			return nil, nil, fault("read which broadcasts are open", err)
+		}
+		for i := range rows {
+			behind = rows[i].ID
+			if b, err := rows[i].open(s.sealer); err == nil {
+				parcels = append(parcels, b)
+			}
+		}
+		more = len(rows) == adoptParcelsAtOnce
+	}
+	return revisions, parcels, nil
 }
 
 // adopted tells whether the record has an adoption whose commit ended with an

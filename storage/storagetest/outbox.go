@@ -53,7 +53,7 @@ func TestOutbox(t *testing.T, open func(*testing.T) (a, b OutboxReplica)) {
 		"another replica's revision cannot be ended":        endedOfAnother,
 		"what was adopted is open under the new name":       adoptedIsOwn,
 		"what an open commit wrote is told as it is now":    writtenAgain,
-		"a replica is told what it has open itself":         adoptedFromItself,
+		"a replica is told what it has open itself":         ownIsTold,
 		"much is adopted and ended":                         muchIsAdopted,
 		"very many parcels are adopted in parts":            parcelsInParts,
 		"what is behind an open parcel is kept":             laterIsKept,
@@ -118,6 +118,7 @@ func outboxGivenUp(t *testing.T, a, b OutboxReplica) {
 	ctx, parcel := cancelled(t), Parcel("PUT", "uid")
 	kept := Parcel("PUT", "kept")
 	saveParcels(t, b, kept)
+	_, _, ownErr := a.Outbox.Own(ctx, a.ID, 0)
 	_, replicasErr := a.Outbox.Replicas(ctx)
 	_, _, adoptErr := a.Outbox.Adopt(ctx, b.ID, a.ID)
 	_, _, laterErr := a.Outbox.Later(ctx, kept, kept.Parcel)
@@ -125,7 +126,7 @@ func outboxGivenUp(t *testing.T, a, b OutboxReplica) {
 	_, forgetErr := a.Outbox.Forget(ctx, at(0))
 	for what, err := range map[string]error{
 		"Save": a.Outbox.Save(ctx, a.ID, []*routing.Broadcast{parcel}), "Replicas": replicasErr, "Adopt": adoptErr,
-		"Later": laterErr, "LastParcel": lastErr, "Forget": forgetErr,
+		"Later": laterErr, "LastParcel": lastErr, "Own": ownErr, "Forget": forgetErr,
 		"Ended of revisions": a.Outbox.Ended(ctx, []int64{1}, nil), "Ended of parcels": a.Outbox.Ended(ctx, nil, []int64{1}),
 	} {
 		if !errors.Is(err, context.Canceled) {

@@ -18,7 +18,7 @@ func laterIsKept(t *testing.T, x, z OutboxReplica) {
 	wantLater(t, z, put, patch)
 	ended(t, z, nil, []int64{patch.Parcel, other.Parcel})
 	wantOpen(t, z, x.ID)
-	wantAdopted(t, z, z.ID, nil)
+	wantOwn(t, z, nil)
 	wantLater(t, z, put, patch)
 	wantParcelsForgotten(t, z, time.Now().Add(time.Minute), 1) // the other one
 	wantAdopted(t, z, x.ID, nil, put)
