@@ -101,7 +101,7 @@ func (b *building) joinBroadcasts() {
 	b.fanout = routing.NewFanout(routing.FanoutConfig{
 		Directory: b.directory, Hub: b.cfg.Party, Timeout: b.cfg.ForwardTimeout, Journals: b.journals, Logger: b.logger,
 		Metrics: b.metrics, Suspect: func(id parties.PlatformID) { b.monitor.Suspect(id) },
-		Present: b.catalog, Later: b.stores.Outbox.Later, CutOff: b.outbox.Freeze,
+		Present: b.catalog, Parcels: b.stores.Outbox, CutOff: b.outbox.Freeze,
 	})
 }
 

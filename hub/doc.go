@@ -38,7 +38,9 @@
 // is asked whether this one still does (routing.Handed.Held), and what it has lost
 // it drops. What comes to another replica again is compared with the catalog: the
 // newest push of its object goes as it was sent, an older one as what the object is
-// now, so that no receiver goes back (routing/again.go). A replica that died, or the
+// now, so that no receiver goes back (routing/again.go); a Token, of which there is
+// no copy, in one with the pushes that the record has behind it
+// (routing/tokenagain.go). A replica that died, or the
 // process before this one, leaves its notes: Outbox.Run adopts them and sends what
 // they are about again (routing/recover.go). Delivery is at least once.
 //

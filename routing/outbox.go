@@ -38,10 +38,9 @@ const (
 	recoverEvery = 5 * time.Second
 	// forgetParcels is how often old parcels are forgotten.
 	forgetParcels = time.Hour
-	// parcelsKept is how long the record knows of a Token push that has ended, so
-	// that an older one which comes again is seen to be outdated. A leg waits in a
-	// lane for five hours at most: behind maxQueued others, of which laneWidth go
-	// at a time, for a forward timeout of half a minute each.
+	// parcelsKept is how long the record knows of a Token push that has ended. A
+	// previous binary beside this one asks whether a later PUT was there; a leg waits
+	// in a lane for five hours at most.
 	parcelsKept = 12 * time.Hour
 )
 
