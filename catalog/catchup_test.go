@@ -20,7 +20,7 @@ func TestReplicaCatchesUpAtOnce(t *testing.T) {
 		r := newRecord()
 		one, two := running(t, r), running(t, r)
 		apply(t, one, location("PUT", nlTNM, "A", `{"n":1}`))
-		began, asked := time.Now(), r.asked
+		began, asked := time.Now(), r.questions()
 		var waiting sync.WaitGroup
 		for range 50 {
 			waiting.Go(func() {
@@ -33,16 +33,16 @@ func TestReplicaCatchesUpAtOnce(t *testing.T) {
 			})
 		}
 		waiting.Wait()
-		if waited := time.Since(began); waited != 0 || r.asked-asked > 2 {
-			t.Errorf("it took %s and %d questions", waited, r.asked-asked)
+		if waited := time.Since(began); waited != 0 || r.questions()-asked > 2 {
+			t.Errorf("it took %s and %d questions", waited, r.questions()-asked)
 		}
-		asked = r.asked
+		asked = r.questions()
 		for range 50 {
 			if err := two.CatchUp(t.Context(), 1); err != nil {
 				t.Error(err)
 			}
 		}
-		if r.asked != asked {
+		if r.questions() != asked {
 			t.Error("the record was asked for what is there")
 		}
 		// What the record does not have either.

@@ -155,13 +155,15 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 		o.rows = o.written()
 		return o.rows
 	})
-	if err != nil && o != nil && len(o.rows) > 0 && c.arrived(ctx, o) {
+	// The error may have come after the commit.
+	open := err != nil && o != nil && len(o.rows) > 0 && !errors.Is(err, ErrNothingWritten) && !errors.Is(err, ErrBehind)
+	if open && c.arrived(ctx, o) {
 		c.cfg.Logger.WarnContext(ctx, "catalog: the record has a commit whose answer was lost", "error", err)
 		err = nil
 	}
 	switch {
 	case err != nil:
-		if o != nil && len(o.rows) > 0 { // the error may have come after the commit
+		if open {
 			c.doubt(o, batch)
 		}
 		return nil, err

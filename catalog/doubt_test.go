@@ -150,3 +150,27 @@ func TestS5_SettledFollowsEveryCommit(t *testing.T) {
 		n.want(t, "c at 4, changed true", "settled 4")
 	})
 }
+
+// TestS5_ACommitThatSurelyFailedIsNotInDoubt: the record said so after it had
+// decided, and another replica wrote the very same at the same revision.
+func TestS5_ACommitThatSurelyFailedIsNotInDoubt(t *testing.T) {
+	for name, sure := range map[string]error{
+		"nothing was written": fmt.Errorf("%w: the disk is full", catalog.ErrNothingWritten),
+		"much is newer":       catalog.ErrBehind,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r, n := newRecord(), new(noting)
+				c := running(t, r, n.config)
+				r.set(func(r *record) { r.failAfter, r.withheld = sure, func(catalog.Row) {} })
+				put := n.put("A", `{"last_updated":"2026-01-01T00:00:00Z"}`)
+				_, err := c.Apply(t.Context(), put)
+				refused(t, err, 4000, "so nothing was sent")
+				r.set(func(r *record) { r.failAfter, r.withheld = nil, nil })
+				apply(t, running(t, r), location("PUT", nlTNM, "A", string(put.Body)))
+				time.Sleep(time.Second)
+				n.want(t)
+			})
+		})
+	}
+}

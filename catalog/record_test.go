@@ -53,6 +53,13 @@ func (r *record) set(change func(*record)) {
 	change(r)
 }
 
+// questions are how often the revision was asked for.
+func (r *record) questions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
 func (r *record) Revision(ctx context.Context) (int64, error) {
 	r.mu.Lock()
 	r.asked++

@@ -184,7 +184,7 @@ func (c *Catalog) followPart(ctx context.Context) error {
 func (c *Catalog) stale() bool { return now().Sub(c.followed) > staleAfter }
 
 // behind tells that what others wrote since should be read before a commit, which
-// reads it while it holds all others back.
+// may be overtaken while it reads.
 func (c *Catalog) behind() bool { return now().Sub(c.followed) > 4*followInterval }
 
 func (c *Catalog) forget(ctx context.Context) {

@@ -61,6 +61,7 @@ func fullDisk(t *testing.T, c *cluster, full, space func()) {
 		t.Error("nothing was refused: this shows nothing")
 	}
 	m.wantReasons(t, "push that failed", "OCPI 4000 the hub could not")
+	m.wantNoReason(t, "push that failed: HTTP 200 OCPI 4000 the hub could not tell")
 	m.wantDirect(t)
 
 	space()

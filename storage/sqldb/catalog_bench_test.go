@@ -3,13 +3,18 @@ package sqldb_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -59,6 +64,74 @@ func benchmarkCommit(b *testing.B, db *sqldb.DB, size int) {
 	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
 }
 
+// BenchmarkCommitBesideASlowReplica counts what one replica commits while another,
+// 50 ms away from the database, has always something to commit.
+func BenchmarkCommitBesideASlowReplica(b *testing.B) {
+	server := storagetest.Postgres(b)
+	open := func(url string) *sqldb.DB {
+		db, err := sqldb.OpenPostgres(b.Context(), url, 10*time.Second)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { db.Close() })
+		return db
+	}
+	fast, slow := open(server).Catalog("fast"), open(slowLine(b, server, 50*time.Millisecond)).Catalog("slow")
+	commits := func(ctx context.Context, store *sqldb.Catalog, have int64) (int64, error) {
+		return store.Commit(ctx, have, func(_ []catalog.Row, revision, lastSeq int64) []catalog.Row {
+			return []catalog.Row{storagetest.Location(fmt.Sprint("LOC", revision), lastSeq+1, revision)}
+		})
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	var slows atomic.Int64
+	running.Go(func() {
+		for have := int64(0); ctx.Err() == nil; {
+			var err error
+			if have, err = commits(ctx, slow, have); err == nil {
+				slows.Add(1)
+			} else if errors.Is(err, catalog.ErrBehind) {
+				have, _ = slow.Revision(ctx)
+			} else if ctx.Err() == nil {
+				b.Error(err)
+			}
+		}
+	})
+	for have := int64(0); b.Loop(); {
+		var err error
+		if have, err = commits(b.Context(), fast, have); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fast/s")
+	b.ReportMetric(float64(slows.Load())/b.Elapsed().Seconds(), "slow/s")
+	stop()
+	running.Wait()
+}
+
+// slowLine leads to the server of a URL, so long there and back.
+func slowLine(b *testing.B, serverURL string, roundTrip time.Duration) string {
+	b.Helper()
+	server, err := url.Parse(serverURL)
+	if err != nil {
+		b.Fatal("the server's URL is not valid")
+	}
+	toxics := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	proxy := toxiproxy.NewProxy(toxics, "line", "127.0.0.1:0", server.Host)
+	if err := proxy.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(proxy.Stop)
+	for _, stream := range []string{"upstream", "downstream"} {
+		toxic := fmt.Sprintf(`{"type":"latency","stream":%q,"attributes":{"latency":%d}}`, stream, roundTrip.Milliseconds()/2)
+		if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	server.Host = proxy.Listen
+	return server.String()
+}
+
 // upsertRow is what a row of the catalog would be to gorm.
 type upsertRow struct {
 	Key           []byte `gorm:"primaryKey"`
@@ -79,13 +152,13 @@ const upsertTable = `CREATE TABLE upserts (LIKE catalog INCLUDING ALL);
 
 func benchmarkUpserts(b *testing.B) {
 	const connections = 8
-	url := storagetest.Postgres(b)
-	migrated, err := sqldb.OpenPostgres(b.Context(), url, 10*time.Second)
+	server := storagetest.Postgres(b)
+	migrated, err := sqldb.OpenPostgres(b.Context(), server, 10*time.Second)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer migrated.Close()
-	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
+	db, err := gorm.Open(postgres.Open(server), &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		b.Fatal(err)
 	}

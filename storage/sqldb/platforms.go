@@ -177,9 +177,11 @@ func limitLocks(tx *gorm.DB) error {
 	if tx.Name() != "postgres" {
 		return nil
 	}
-	return tx.Exec("SELECT set_config('lock_timeout', '10s', true), " +
-		"set_config('idle_in_transaction_session_timeout', '10s', true)").Error
+	return tx.Exec(limitsOfLocks).Error
 }
+
+const limitsOfLocks = "SELECT set_config('lock_timeout', '10s', true), " +
+	"set_config('idle_in_transaction_session_timeout', '10s', true)"
 
 // checkClaims fails with a *TakenError naming the first of p's claims that
 // another platform holds. Changes are serial, so what it finds stays true.

@@ -35,9 +35,15 @@ func (r *replica) learn(t *testing.T, newer []catalog.Row) {
 // push writes one object, whose document change makes of the one that is known.
 func (r *replica) push(t *testing.T, id string, change func(document string) string) {
 	var written catalog.Row
+	var news []catalog.Row
 	revision, err := r.store.Commit(t.Context(), r.at, func(newer []catalog.Row, revision, lastSeq int64) []catalog.Row {
-		r.learn(t, newer)
+		news = newer // of the last time
 		row, ok := r.known[id]
+		for _, other := range newer {
+			if other.Key.ID == id {
+				row, ok = other, true
+			}
+		}
 		if !ok {
 			row = Location(id, lastSeq+1, revision)
 			row.Document = nil
@@ -50,6 +56,7 @@ func (r *replica) push(t *testing.T, id string, change func(document string) str
 		t.Errorf("Commit: %v", err)
 		return
 	}
+	r.learn(t, news)
 	r.known[id], r.at = written, revision
 }
 
