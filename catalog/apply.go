@@ -26,6 +26,8 @@ type waiter struct {
 	// What the committer found, until the commit has succeeded.
 	applied Applied
 	refusal *ocpi.Error
+	// writes are how many pushes of the batch had written the object by then.
+	writes int
 }
 
 type answer struct {

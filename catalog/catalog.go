@@ -40,13 +40,12 @@ type Catalog struct {
 	//
 	// revision is the record's, up to which the shelves have everything.
 	revision int64
-	// doubtful tells that a commit failed in a way that leaves open whether the
-	// record has it, and that the record was not looked at since; doubts are all
-	// such commits whose revision memory has not reached.
-	doubtful bool
-	doubts   []doubt
+	// doubt is the last commit, if the record could not be asked whether it has it.
+	doubt *doubt
 	// followed is when the shelves were last seen to be equal to the record.
 	followed time.Time
+	// failing tells that the last commit failed.
+	failing bool
 }
 
 // Config wires a Catalog.
@@ -123,6 +122,10 @@ type Applied struct {
 	// Created tells an object that was not there before. Changed is false when
 	// the stored object differs in nothing but last_updated fields.
 	Created, Changed bool
+	// Overtaken tells that a later push under the same Revision has written the
+	// object since: what has that revision is not what this push made. It is known
+	// once the record has them.
+	Overtaken bool
 	// Older tells that nothing was done, since IfNotOlder did not allow it.
 	Older bool
 }

@@ -61,6 +61,9 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 				o, err = c.commitOnce(ctx, live)
 			}
 		}
+		if errors.Is(err, ErrInterrupted) {
+			o, err = c.commitOnce(ctx, live)
+		}
 		for tries := 0; errors.Is(err, ErrBehind) && tries < mostFollows; tries++ {
 			if err = c.follow(ctx); err == nil {
 				o, err = c.commitOnce(ctx, live)
@@ -70,11 +73,11 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 			c.fail(ctx, live, err)
 			return err
 		}
+		c.works(ctx)
 		c.metrics.batch.Observe(float64(o.taken))
 		c.metrics.finished(o)
 		c.publish(o.newer, o.rows)
 		c.catchUps.reach(c.revision)
-		c.settleDoubts(ctx, o.newer) // their pushes took effect before these
 		c.answer(live[:o.taken], o)
 		c.settled(c.revision)
 		live = live[o.taken:]
@@ -115,11 +118,24 @@ func (w *waiter) reply() {
 	w.answer <- answer{applied: w.applied}
 }
 
+// works notes that the record takes pushes.
+func (c *Catalog) works(ctx context.Context) {
+	if c.failing {
+		c.failing = false
+		c.cfg.Logger.InfoContext(ctx, "catalog: pushes are kept again")
+	}
+}
+
+// fail refuses pushes. A record that is down would refuse each: only the first is
+// logged, the others the metrics count.
 func (c *Catalog) fail(ctx context.Context, batch []*waiter, err error) {
 	c.metrics.failed.Inc()
-	c.cfg.Logger.ErrorContext(ctx, "catalog: pushes could not be kept", "pushes", len(batch), "error", err)
+	if !c.failing {
+		c.failing = true
+		c.cfg.Logger.ErrorContext(ctx, "catalog: pushes cannot be kept and are refused", "pushes", len(batch), "error", err)
+	}
 	said := "the hub could not keep the object, so nothing was sent"
-	if c.doubtful {
+	if errors.Is(err, errInDoubt) {
 		said = "the hub could not tell whether it kept the object: send it again"
 	}
 	for _, w := range batch {
@@ -134,7 +150,10 @@ var errRestored = errors.New("the record is older than what the catalog holds")
 // commitOnce merges a batch, or as much of it as is written at once, and commits
 // it; memory is as before.
 func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, error) {
-	if c.doubtful || c.behind() {
+	if err := c.settleDoubt(ctx); err != nil {
+		return nil, err
+	}
+	if c.behind() {
 		if err := c.follow(ctx); err != nil {
 			return nil, err
 		}
@@ -150,22 +169,18 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 		for o.taken < len(batch) && o.size < maxBatchBytes {
 			w := batch[o.taken]
 			w.applied, w.refusal = o.apply(w.push)
+			w.writes = o.draft(w.key).writes
 			o.taken++
 		}
+		o.tellOvertaken(batch[:o.taken])
 		o.rows = o.written()
 		return o.rows
 	})
-	// The error may have come after the commit.
-	open := err != nil && o != nil && len(o.rows) > 0 && !errors.Is(err, ErrNothingWritten) && !errors.Is(err, ErrBehind)
-	if open && c.arrived(ctx, o) {
-		c.cfg.Logger.WarnContext(ctx, "catalog: the record has a commit whose answer was lost", "error", err)
-		err = nil
+	if err != nil && o != nil && len(o.rows) > 0 {
+		err = c.findOut(ctx, o, batch, err)
 	}
 	switch {
 	case err != nil:
-		if open {
-			c.doubt(o, batch)
-		}
 		return nil, err
 	case o == nil:
 		return nil, errors.New("the record decided nothing")
@@ -179,20 +194,6 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 	}
 	c.followed = now()
 	return o, nil
-}
-
-// settleTimeout bounds the look for a commit whose answer was lost.
-const settleTimeout = 3 * time.Second
-
-// arrived tells whether the record has a commit that ended with an error: the
-// connection may have broken behind it. Its senders would be told that nothing
-// was sent, and a repetition of theirs would change nothing that could be sent.
-// No means that it is not there now.
-func (c *Catalog) arrived(ctx context.Context, o *overlay) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	rows, err := c.cfg.Store.At(ctx, []int64{o.revision})
-	return err == nil && o.wrote(rows)
 }
 
 // overlay is memory as it will be: with what other replicas committed, and the
@@ -215,9 +216,8 @@ type overlay struct {
 // object.
 type draft struct {
 	Row
-	// recorded tells that the record has the object; dirty that it must be
-	// written.
-	recorded, dirty bool
+	// writes are how many pushes have written it.
+	writes int
 }
 
 func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
@@ -226,7 +226,7 @@ func newOverlay(c *Catalog, newer []Row, revision, lastSeq int64) *overlay {
 		if r.Deleted {
 			r.Document = nil
 		}
-		o.drafts[r.Key] = &draft{Row: r, recorded: !r.Deleted}
+		o.drafts[r.Key] = &draft{Row: r}
 	}
 	return o
 }
@@ -240,7 +240,7 @@ func (o *overlay) draft(k Key) *draft {
 	d := &draft{Row: Row{Key: k}}
 	s := o.c.shelves[k.Module]
 	if e, ok := s.get(k); ok {
-		d.Seq, d.LastUpdated, d.recorded = e.seq, e.updated.time(), true
+		d.Seq, d.LastUpdated = e.seq, e.updated.time()
 		d.Document = unpackBlob(nil, s.packer.dicts, e.blob)
 	}
 	o.drafts[k] = d
@@ -286,20 +286,25 @@ func (o *overlay) write(d *draft, document []byte, updated instant) {
 		d.LastUpdated = updated.time()
 	}
 	d.ChangedAt, d.Revision = o.at, o.revision
-	if !d.dirty {
-		d.dirty = true
+	if d.writes++; d.writes == 1 {
 		o.order = append(o.order, d)
 	}
 }
 
-// written are the rows for the record: one for each object that is not as it
-// was.
+// tellOvertaken tells those behind which the batch has written their object again.
+func (o *overlay) tellOvertaken(batch []*waiter) {
+	for _, w := range batch {
+		w.applied.Overtaken = w.refusal == nil && o.drafts[w.key].writes > w.writes
+	}
+}
+
+// written are the rows for the record: one for each object that was written. One
+// that came and went in this batch is among them: its PUT may be on its way, and
+// whoever recovers that must find that the object is gone.
 func (o *overlay) written() []Row {
 	var rows []Row
 	for _, d := range o.order {
-		if d.recorded || !d.Deleted { // else it came and went in this batch
-			rows = append(rows, d.Row)
-		}
+		rows = append(rows, d.Row)
 	}
 	return rows
 }

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -45,6 +46,25 @@ func TestS5_ALostAnswerIsLookedUp(t *testing.T) {
 	})
 }
 
+// TestS5_AnInterruptedCommitIsTriedAgain, once: the record's clock jumped, and
+// nothing is in doubt.
+func TestS5_AnInterruptedCommitIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		r.set(func(r *record) { r.interrupts = 1 })
+		if a := apply(t, c, location("PUT", nlTNM, "A", `{"n":1}`)); !a.Created || a.Revision != 1 {
+			t.Errorf("%+v", a)
+		}
+		r.set(func(r *record) { r.interrupts = 2 })
+		_, err := c.Apply(t.Context(), location("PUT", nlTNM, "B", `{}`))
+		refused(t, err, 4000, "nothing was sent")
+		if a := apply(t, c, location("PUT", nlTNM, "B", `{}`)); !a.Created || a.Revision != 2 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
 // TestS5_AnothersCommitIsNotTakenForOurs: the commit failed, and another replica
 // got the revision.
 func TestS5_AnothersCommitIsNotTakenForOurs(t *testing.T) {
@@ -52,6 +72,7 @@ func TestS5_AnothersCommitIsNotTakenForOurs(t *testing.T) {
 		"another state":  func(r *catalog.Row) { r.Document = []byte(`{"id":"A","of":"another"}`) },
 		"another object": func(r *catalog.Row) { r.Key.ID = "other" },
 		"another place":  func(r *catalog.Row) { r.Seq += 7 },
+		"the very same":  func(*catalog.Row) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -64,7 +85,7 @@ func TestS5_AnothersCommitIsNotTakenForOurs(t *testing.T) {
 				w := location("PUT", nlTNM, "A", `{}`)
 				w.Then = func(catalog.Applied) { t.Error("Then was called") }
 				_, err := c.Apply(t.Context(), w)
-				refused(t, err, 4000, "send it again")
+				refused(t, err, 4000, "so nothing was sent")
 				r.set(func(r *record) { r.failAfter, r.instead = nil, nil })
 				time.Sleep(time.Second)
 				synctest.Wait()
@@ -217,6 +238,77 @@ func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
 		// The first went alone, then three together.
 		if !slices.IsSorted(order) || len(order) != 5 || r.commits != 3 || len(r.rows) != 5 {
 			t.Errorf("order %v, %d commits of %d objects", order, r.commits, len(r.rows))
+		}
+	})
+}
+
+// together applies pushes in one batch and tells what became of each. They wait,
+// while an earlier commit is under way.
+func together(t *testing.T, r *record, c *catalog.Catalog, writes ...catalog.Write) []catalog.Applied {
+	t.Helper()
+	gate := make(chan struct{})
+	r.set(func(r *record) { r.gate = gate })
+	var pushes sync.WaitGroup
+	pushes.Go(func() { apply(t, c, location("PUT", nlTNM, "busy", `{}`)) })
+	synctest.Wait()
+	applied := make([]catalog.Applied, len(writes))
+	for i, w := range writes {
+		pushes.Go(func() { applied[i] = apply(t, c, w) })
+		synctest.Wait() // in this order
+	}
+	close(gate)
+	pushes.Wait()
+	r.set(func(r *record) { r.gate = nil })
+	return applied
+}
+
+// TestR3_WhatItsBatchHasOvertakenIsTold: two pushes of an object share a revision,
+// under which the record has the second only.
+func TestR3_WhatItsBatchHasOvertakenIsTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		overtaken := make(map[string]bool)
+		put := func(name, id, body string) catalog.Write {
+			w := location("PUT", nlTNM, id, body)
+			w.Then = func(a catalog.Applied) { overtaken[name] = a.Overtaken }
+			return w
+		}
+		applied := together(t, r, c,
+			put("first", "A", `{"n":1}`), put("of another", "B", `{"n":1}`), put("second", "a", `{"n":2}`),
+			put("third", "A", `{"n":3}`), put("the same again", "A", `{"n":3}`))
+		if applied[0].Revision != applied[3].Revision {
+			t.Fatalf("they were not one batch: %+v", applied)
+		}
+		together(t, r, c, put("later", "A", `{"n":4}`))
+		want := map[string]bool{"first": true, "of another": false, "second": true, "third": false, "the same again": false, "later": false}
+		if !maps.Equal(overtaken, want) {
+			t.Errorf("overtaken: %v, want %v", overtaken, want)
+		}
+	})
+}
+
+// TestP4_WhatCameAndWentInABatchLeavesATombstone: its PUT may be on its way when the
+// replica dies. Whoever recovers that must find that the object is gone.
+func TestP4_WhatCameAndWentInABatchLeavesATombstone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c, other := running(t, r), running(t, r)
+		applied := together(t, r, c, tariff("PUT", "T", `{}`), tariff("DELETE", "T", ``))
+		rows, _, err := r.Since(t.Context(), applied[0].Revision-1)
+		if err != nil || len(rows) != 1 || !rows[0].Deleted || rows[0].Key.ID != "t" || !applied[0].Overtaken || applied[1].Overtaken {
+			t.Errorf("the record has %+v, %v; applied %+v", rows, err, applied)
+		}
+		for _, replica := range []*catalog.Catalog{c, other} {
+			time.Sleep(time.Second) // the other follows
+			synctest.Wait()
+			if owners := replica.Owners(ocpi.ModuleTariffs, "T"); owners != nil {
+				t.Errorf("%v have it still", owners)
+			}
+			if a := apply(t, replica, tariff("PUT", "T", `{}`)); !a.Created {
+				t.Errorf("it does not come back: %+v", a)
+			}
+			apply(t, replica, tariff("DELETE", "T", ``))
 		}
 	})
 }

@@ -40,6 +40,11 @@ type Row struct {
 // have to wait for.
 var ErrBehind = errors.New("too much was written since")
 
+// ErrInterrupted says that the record's server ended a commit before its time, as
+// it does when its clock jumps, or for the sake of another one. Nothing was written,
+// and it can be tried again.
+var ErrInterrupted = errors.New("the record's server interrupted the commit")
+
 // ErrNothingWritten marks an error of Commit that came when decide had run, and yet
 // surely left nothing.
 var ErrNothingWritten = errors.New("nothing was written")
@@ -64,21 +69,22 @@ type Store interface {
 	// end before the newest one when they are many or large, but not where it
 	// began.
 	Since(ctx context.Context, revision int64) ([]Row, int64, error)
-	// At returns the rows whose last write was one of the revisions, deleted ones
-	// included, by rising revision; of each at least Key, Seq, Revision, Deleted and
-	// Document.
-	At(ctx context.Context, revisions []int64) ([]Row, error)
 	// Commit reads the rows that others wrote after the revision have, lets decide
 	// say what to write, and writes it as the next revision, in one transaction and
 	// only if no other replica wrote meanwhile: then all is done anew. decide sets
 	// Key, Seq, LastUpdated, Document, Deleted and ChangedAt; Commit sets Revision.
 	// When Commit returns an error nothing was written, unless decide ran and the
-	// error is neither ErrNothingWritten nor ErrBehind: then it may be from the
-	// commit itself, and the caller cannot know, and compares revisions. What was
-	// decided last is what may have been written.
+	// error is none of ErrNothingWritten, ErrInterrupted and ErrBehind: then it may
+	// be from the commit itself, and the caller asks Settle about the revision that
+	// was decided last.
 	// A decide that returns no rows commits nothing; it was told the newest state.
 	// When there is more newer than Since returns at once, the error is ErrBehind.
 	Commit(ctx context.Context, have int64, decide Decide) (revision int64, err error)
+	// Settle tells whether the record has this replica's commit of a revision, however
+	// much of it was written over since. What another replica took over, to send it,
+	// does not count. When the record has not come to the revision yet, Settle raises
+	// it, without rows: what is still on its way there comes too late.
+	Settle(ctx context.Context, revision int64) (written bool, err error)
 	// ForgetDeleted drops the rows of objects that were deleted before the time.
 	ForgetDeleted(ctx context.Context, before time.Time) (int64, error)
 }

@@ -43,7 +43,7 @@ func hangs(t *testing.T, p *hubtest.Platform) {
 
 func TestS5_HangingAndDeadReceiversDelayNobody(t *testing.T) {
 	t.Parallel()
-	h := hubtest.Start(t, func(c *hub.Config) { c.ForwardTimeout = time.Minute })
+	h := hubtest.Start(t, func(c *hub.Config) { c.ForwardTimeout = time.Hour })
 	cpo, healthy := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("healthy", "DE/MSP:EMSP")
 	slow, dead := h.Platform("hanging", "DE/HNG:EMSP"), h.Platform("dead", "DE/DED:EMSP")
 	hangs(t, slow)
@@ -51,15 +51,11 @@ func TestS5_HangingAndDeadReceiversDelayNobody(t *testing.T) {
 	dead.Server.Close()
 
 	const pushes = 100
-	begun := time.Now()
 	for i := range pushes {
 		id := fmt.Sprintf("LOC%d", i)
 		broadcast(t, cpo, "PUT", "locations/NL/CPA/"+id, location(id, newYear, ""))
 	}
-	healthy.AwaitReceived(pushes)
-	if took := time.Since(begun); took > 30*time.Second { // half of what a hanging call may take
-		t.Errorf("the healthy receiver waited for the others: %s", took)
-	}
+	healthy.AwaitReceived(pushes) // which gives up long before the hub does on the one that hangs
 }
 
 func TestR3_TheOrderOfOneObjectIsKept(t *testing.T) {

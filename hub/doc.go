@@ -80,7 +80,8 @@
 // Operator. web.Server on the admin listener asks access.Keyring who calls, lets
 // the role of each route (web/routes.go) decide, and calls the Registrar; it
 // shows what the Directory holds. access.Trail records a change before it is
-// begun, and how it ended before it is answered. Metrics are counted where
+// begun, and how it ended before it is answered. Messages and figures are those of
+// all replicas (journal.Feed), whichever is asked. Metrics are counted where
 // things happen (newMetrics in routing and parties) and gathered there.
 //
 // Start and stop. cmd/busbar reads settings into Config (Settings.Config

@@ -143,17 +143,19 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	}
 	journals = []routing.Journal{routing.NewDiscreet(h.stores.Names.Token, journals...)}
 	h.outbox = routing.NewOutbox(routing.OutboxConfig{
-		Store: h.stores.Outbox, Record: h.stores.Catalog, Log: h.stores.Broadcasts, Replica: h.stores.Replica,
+		Store: h.stores.Outbox, Log: h.stores.Broadcasts, Replica: h.stores.Replica,
 		Fleet: h.stores.Fleet, Directory: directory, Logger: h.logger, Metrics: registry,
 	})
 	h.catalog = catalog.New(catalog.Config{
 		Store: h.stores.Catalog, Logger: h.logger, Metrics: registry, MaxDocument: int(cfg.MaxBody), Settled: h.outbox.Settled,
 	})
-	h.index = routing.NewIndex(routing.IndexConfig{Store: h.stores.Lessons, Catalog: h.catalog, Logger: h.logger})
+	h.index = routing.NewIndex(routing.IndexConfig{
+		Store: h.stores.Lessons, News: h.stores.LessonNews, Catalog: h.catalog, Logger: h.logger,
+	})
 	h.fanout = routing.NewFanout(routing.FanoutConfig{
 		Directory: directory, Hub: cfg.Party, Timeout: cfg.ForwardTimeout, Journals: journals, Logger: h.logger,
 		Metrics: registry, Suspect: func(id parties.PlatformID) { h.monitor.Suspect(id) },
-		Present: h.catalog, Outdated: h.stores.Outbox.Outdated, CutOff: h.outbox.Freeze,
+		Present: h.catalog, Later: h.stores.Outbox.Later, CutOff: h.outbox.Freeze,
 	})
 	h.puller = routing.NewPuller(routing.PullerConfig{
 		Directory: directory, Hub: identity, Catalog: h.catalog, Outbox: h.outbox, Logger: h.logger,

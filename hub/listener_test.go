@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +179,42 @@ func TestListener_ARefusedBodyIsNoNextRequest(t *testing.T) {
 	}
 }
 
+// Where a trailer section ends is read in more than one way: a bare LF is a line's
+// end to some, and part of a value to others.
+func TestListener_NoRequestFollowsATrailer(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
+	headers := strings.Join([]string{"Host: hub", "Authorization: Token " + cpo.TokenC, "OCPI-to-country-code: DE", "OCPI-to-party-id: MSP"}, "\r\n")
+	for name, trailer := range map[string]string{
+		"of lines":        "X-A: b\r\n\r\n",
+		"of bare LF":      "X-A: b\n\n",
+		"that is folded":  "X-A: b\r\n c\r\n\r\n",
+		"of half an end":  "X-A: b\r\n\n",
+		"of routing ones": "OCPI-to-party-id: EVL\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := dial(t, h)
+			w.say("PUT /ocpi/2.2.1/receiver/sessions/NL/CPA/1 HTTP/1.1", headers, "Transfer-Encoding: chunked", "",
+				"2", "{}", "0", trailer+"DELETE /ocpi/2.2.1/receiver/sessions/NL/CPA/1 HTTP/1.1", headers, "", "")
+			if status, body := w.hear(); status != 200 && status != 400 {
+				t.Errorf("HTTP %d %s", status, body)
+			}
+			if status, body := w.hear(); status != 0 {
+				t.Errorf("what follows the trailer was answered as a request: HTTP %d %s", status, body)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		for _, r := range msp.Received() {
+			if r.Method == "DELETE" {
+				t.Error("what follows a trailer reached the receiver")
+			}
+		}
+	})
+}
+
 func TestListener_TLS(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
@@ -294,7 +331,10 @@ func TestListener_ExpectIsAnsweredBeforeTheBody(t *testing.T) {
 
 func TestStop_RightAfterStart(t *testing.T) {
 	t.Parallel()
-	for range 20 {
-		hubtest.Start(t).Stop()
+	for i := range 20 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			hubtest.Start(t).Stop()
+		})
 	}
 }

@@ -141,7 +141,11 @@ func TestC3_FailuresOfTheCallback(t *testing.T) {
 		"the version is not listed":      {versions: envelope(`[{"version":"2.1.1","url":"http://x.test/2.1.1"}]`), status: 200, ocpi: 3002, says: "2.1.1"},
 		"nothing to route":               {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"credentials","role":"SENDER","url":"http://x.test/c"}]}`), status: 200, ocpi: 3003, says: "no endpoint"},
 		"an endpoint without a URL":      {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"SENDER"}]}`), status: 200, ocpi: 3001, says: "endpoints[0].url"},
-		"an endpoint with a wrong role":  {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"BOTH","url":"http://x.test/l"}]}`), status: 200, ocpi: 3001, says: "endpoints[0].role"},
+		"versions without end": {versions: envelope(`[{"version":"1.9","url":"http://x.test"}` + strings.Repeat(`,{"version":"9.9","url":"http://x.test"}`, 100_000) + `]`), status: 200, ocpi: 3002,
+			says: "lists 1.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, …, not 2.2.1"},
+		"endpoints without end": {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"SENDER","url":"http://x.test/l"}` +
+			strings.Repeat(`,{"identifier":"locations","role":"SENDER","url":"http://x.test/l"}`, 500) + `]}`), status: 200, ocpi: 3001, says: "at most 500 entries, has 501"},
+		"an endpoint with a wrong role": {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"BOTH","url":"http://x.test/l"}]}`), status: 200, ocpi: 3001, says: "endpoints[0].role"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -97,3 +97,43 @@ func BenchmarkSearchSegment(b *testing.B) {
 		})
 	}
 }
+
+// What a replica does once a second, after a busy minute.
+func BenchmarkReport(b *testing.B) {
+	r := New(Config{})
+	now := time.Unix(1_700_000_000, 0)
+	for i := range 60_000 {
+		m := sample(i)
+		m.Time = now.Add(time.Duration(i) * time.Millisecond)
+		r.pulse.message(&m, m.Time.Add(m.Duration))
+	}
+	b.ReportAllocs()
+	size := 0
+	for b.Loop() {
+		size = len(r.report(now.Add(time.Minute)).pack())
+	}
+	b.ReportMetric(float64(size), "bytes")
+}
+
+// What telling a message costs while somebody listens at another replica, and what
+// hearing it costs there.
+func BenchmarkNews(b *testing.B) {
+	n := news{messages: samples(1000)}
+	writer := newNewsWriter(ocpi.PartyKey{})
+	packed, _ := writer.pack(n, 0)
+	b.Run("tell", func(b *testing.B) {
+		for b.Loop() {
+			writer.pack(n, 0)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/message")
+		b.ReportMetric(float64(len(packed))/1000, "bytes/message")
+	})
+	b.Run("hear", func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err := readNews(packed); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/message")
+	})
+}

@@ -45,13 +45,15 @@ func (r *Recorder) courier(ctx context.Context) {
 func (c *courier) exchangeFigures(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
 	defer cancel()
-	x, shown := c.exchange, c.live.shown()
+	x := c.exchange
+	shown, endings := c.live.shown()
 	listened, err := x.feed.Report(ctx, c.report(time.Now()).pack())
 	if err != nil {
 		return // who listens is as before; the figures are missed by those who look
 	}
 	if !listened {
 		x.mark.Store(shown)
+		x.endingsMark.Store(endings)
 		x.unsent.Store(0)
 	}
 	x.listened.Store(listened)

@@ -15,10 +15,10 @@ type exchange struct {
 	// show tells the listeners whether the others are heard.
 	show func(partial bool)
 
-	// listened tells that another replica listens. mark is how many messages had
-	// been shown when none did: see courier.exchangeFigures.
-	listened atomic.Bool
-	mark     atomic.Int64
+	// listened tells that another replica listens. The marks are how many messages
+	// and legs had been shown when none did: see courier.exchangeFigures.
+	listened          atomic.Bool
+	mark, endingsMark atomic.Int64
 	// outgoing is on its way; unsent counts what was dropped and not yet told,
 	// dropped all of it.
 	outgoing        chan news
@@ -41,7 +41,7 @@ const (
 	outgoingMost = 16
 	inboxMost    = 20_000
 	// settleMost bounds how long a new listener waits until the others are heard.
-	settleMost = time.Second
+	settleMost = 3 * time.Second
 )
 
 func newExchange(feed Feed, show func(partial bool)) *exchange {

@@ -222,11 +222,12 @@ func TestFeed_NothingIsToldWhileNobodyListens(t *testing.T) {
 		l := two.Subscribe(ctx, Filter{}, 0)
 		// Before one has learned of the listener.
 		record(t, one, "c")
+		one.RecordLegs(&routing.Legs{Time: time.Now(), CorrelationID: "l"})
 		time.Sleep(reportEvery + tickEvery)
 		settle()
 		record(t, two, "own")
 		settle()
-		if got := l.heard(); got != " c own" {
+		if got := l.heard(); got != " legs:l c own" {
 			t.Errorf("heard%q", got)
 		}
 		if n := published(); n != 1 {

@@ -47,7 +47,7 @@ func (r *Recorder) Figures(ctx context.Context) Figures {
 	own := r.report(now)
 	reports, err := r.reports(ctx)
 	if len(reports) == 0 {
-		minute := r.pulse.minute(now)
+		minute := r.LastMinute()
 		return Figures{Minute: minute, Replicas: []Replica{own.replica(r.cfg.Replica, minute.Total)}, Partial: err != nil}
 	}
 	at := now.Add(-figuresLate)

@@ -44,6 +44,9 @@ type live struct {
 	own    []bool
 	next   int
 	total  int64
+	// endings are the newest legs of this replica, and endingsTotal counts them.
+	endings      []routing.Legs
+	endingsTotal int64
 	// partial tells that the other replicas should be heard and are not.
 	partial bool
 }
@@ -80,7 +83,7 @@ func (l *Listener) Partial() bool { return l.partial.Load() }
 // Subscribe listens to what the filter picks, until ctx ends. The newest recent
 // messages, at most 1000, come first. Events are a tenth of a second late, those
 // of other replicas two; it returns when these are heard or, at the latest after
-// a second, without: see Listener.Partial.
+// three seconds, without: see Listener.Partial.
 func (r *Recorder) Subscribe(ctx context.Context, f Filter, recent int) *Listener {
 	events := make(chan Event, listenerBuffer)
 	l := &Listener{Events: events, events: events, match: newMatcher(f)}
@@ -151,9 +154,12 @@ func (v *live) message(m *routing.Message, other bool) {
 	}
 }
 
-func (v *live) legs(legs *routing.Legs) {
+func (v *live) legs(legs *routing.Legs, other bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if !other {
+		v.remember(legs)
+	}
 	for l := range v.listeners {
 		if l.match.legs(legs) {
 			own := *legs

@@ -76,16 +76,28 @@ func (l *Listener) saw(m *routing.Message) bool {
 	return saw
 }
 
-// shown counts the messages of this replica.
-func (v *live) shown() int64 {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.total
+// endingsMost bounds the legs that are told to those who begin to listen.
+const endingsMost = 256
+
+// remember keeps the newest legs.
+func (v *live) remember(legs *routing.Legs) {
+	if len(v.endings) == endingsMost {
+		v.endings = append(v.endings[:0], v.endings[endingsMost/2:]...)
+	}
+	v.endings = append(v.endings, *legs)
+	v.endingsTotal++
 }
 
-// since are the messages of this replica that were shown after so many had been,
-// as far as the ring has them and none is older than oldest.
-func (v *live) since(shown int64, oldest time.Time) []routing.Message {
+// shown counts the messages and legs of this replica.
+func (v *live) shown() (messages, legs int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.total, v.endingsTotal
+}
+
+// since is what this replica has shown after so many messages and legs had been,
+// as far as it still has them and they are not older than oldest.
+func (v *live) since(shown, endings int64, oldest time.Time) news {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var since []routing.Message
@@ -100,7 +112,13 @@ func (v *live) since(shown int64, oldest time.Time) []routing.Message {
 		}
 	}
 	slices.Reverse(since)
-	return since
+	out := news{messages: since}
+	for _, l := range v.endings[max(0, len(v.endings)-int(v.endingsTotal-endings)):] {
+		if l.Time.Add(l.Duration).After(oldest) {
+			out.legs = append(out.legs, l)
+		}
+	}
+	return out
 }
 
 // heard tells the listeners whether the other replicas are.

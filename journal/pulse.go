@@ -42,7 +42,8 @@ type Minute struct {
 	Failing []Failing
 }
 
-// LastMinute is what passed in the last minute.
+// LastMinute is what passed this replica in the last minute; Figures are those of
+// all.
 func (r *Recorder) LastMinute() Minute { return r.pulse.minute(time.Now()) }
 
 const (

@@ -88,7 +88,7 @@ func (s *scribe) show(b batch, now time.Time) {
 	}
 	for i := s.shownLegs; i < len(b.legs); i++ {
 		s.pulse.legs(&b.legs[i], now)
-		s.live.legs(&b.legs[i])
+		s.live.legs(&b.legs[i], false)
 	}
 	s.tell(b)
 	s.shownMessages, s.shownLegs = len(b.messages), len(b.legs)
@@ -106,7 +106,7 @@ func (s *scribe) showOthers(before *routing.Message) {
 		if e.Message != nil {
 			s.live.message(e.Message, true)
 		} else {
-			s.live.legs(e.Legs)
+			s.live.legs(e.Legs, true)
 		}
 	}
 }
@@ -116,8 +116,7 @@ func (s *scribe) showOthers(before *routing.Message) {
 func (s *scribe) beginTelling(now time.Time) {
 	was := s.telling
 	if s.telling = s.exchange != nil && s.exchange.listened.Load(); s.telling && !was {
-		past := s.live.since(s.exchange.mark.Load(), now.Add(-backlogAge))
-		s.exchange.tell(news{messages: past})
+		s.exchange.tell(s.live.since(s.exchange.mark.Load(), s.exchange.endingsMark.Load(), now.Add(-backlogAge)))
 	}
 }
 

@@ -273,15 +273,15 @@ func TestRecorder_ForgetsByTheHour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &memoryStore{}
-		r, _ := run(t, Config{Store: store, Retention: 48 * time.Hour})
+		r, _ := run(t, Config{Store: store, Retention: 3 * time.Hour})
 		record(t, r, "old")
-		time.Sleep(24 * time.Hour)
+		time.Sleep(90 * time.Minute)
 		record(t, r, "new")
-		time.Sleep(24 * time.Hour)
+		time.Sleep(90 * time.Minute)
 		if got := find(t, r, Query{}).ids(); got != "new old" {
 			t.Errorf("within the retention: %q", got)
 		}
-		time.Sleep(2 * time.Hour)
+		time.Sleep(time.Hour)
 		if got := find(t, r, Query{}).ids(); got != "new" {
 			t.Errorf("behind the retention: %q", got)
 		}

@@ -63,6 +63,10 @@ func ParseCredentials(body []byte) (Credentials, error) {
 	return Credentials{Token: token, URL: wire.URL, Roles: roles}, nil
 }
 
+// maxBusinessDetails bounds what is kept of a role besides its name. By the
+// specification a name has 100 characters, and each of the URLs 255.
+const maxBusinessDetails = 16 << 10
+
 func parseRoles(wire []credentialsRoleWire) ([]CredentialsRole, error) {
 	if len(wire) == 0 {
 		return nil, Errorf(InvalidParameters, "field roles: must hold at least one role")
@@ -84,6 +88,10 @@ func parseRoles(wire []credentialsRoleWire) ([]CredentialsRole, error) {
 				return nil, Errorf(InvalidParameters, "field roles[%d].business_details: must be a JSON object", i)
 			}
 			details = nil
+		}
+		if len(details) > maxBusinessDetails {
+			return nil, Errorf(InvalidParameters, "field roles[%d].business_details: must have at most %d bytes, has %d",
+				i, maxBusinessDetails, len(details))
 		}
 		pr := PartyRole{Party: party, Role: role}
 		if seen[pr] {

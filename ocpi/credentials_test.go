@@ -54,6 +54,7 @@ func TestC2_CredentialsFaultsNameTheirField(t *testing.T) {
 		{"long party", role("party_id", `"CPAX"`), `field roles[1]: party id "CPAX"`},
 		{"party is a number", role("party_id", `123`), "field roles.party_id: wrong JSON type: number"},
 		{"business details are text", role("business_details", `"A"`), "field roles[1].business_details: must be a JSON object"},
+		{"business details without end", role("business_details", `{"name":"`+strings.Repeat("A", 16<<10)+`"}`), "field roles[1].business_details: must have at most 16384 bytes"},
 		{"same role twice", object("roles", `[`+goodRole+`,`+strings.ToLower(goodRole)+`]`), "field roles[1]: NLCPA (CPO) stands twice"},
 		{"an array", `[]`, "must be a JSON object, not array"},
 		{"null", `null`, "field token"},

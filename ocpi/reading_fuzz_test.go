@@ -84,7 +84,7 @@ func FuzzReadAuthorization(f *testing.F) {
 // FuzzParseAddress reads routing headers: what is accepted is a party in upper
 // case, whatever space was around it.
 func FuzzParseAddress(f *testing.F) {
-	for _, seed := range [][2]string{{"NL", "TNM"}, {"nl", "t"}, {"", ""}, {"NL", ""}, {"NLD", "TNM"}, {"N\n", "T\x00"}, {"ŉ", "ß"}, {" NL ", "TNM\t"}} {
+	for _, seed := range [][2]string{{"NL", "TNM"}, {"nl", "t"}, {"", ""}, {"NL", ""}, {"NLD", "TNM"}, {"N\n", "T\x00"}, {"ŉ", "ß"}, {" NL ", "TNM\t"}, {"\u00a0NL", "TNM\u0085"}} {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, countryCode, partyID string) {
@@ -95,6 +95,9 @@ func FuzzParseAddress(f *testing.F) {
 		again, err := ocpi.ParsePartyKey(a.Party.CountryCode(), a.Party.PartyID())
 		if err != nil || again != a.Party || !strings.EqualFold(a.Party.String(), strings.TrimSpace(countryCode)+strings.TrimSpace(partyID)) {
 			t.Errorf("%q %q: %v, read again %v %v", countryCode, partyID, a.Party, again, err)
+		}
+		if !strings.EqualFold(a.CountryCode+a.PartyID, a.Party.String()) {
+			t.Errorf("%q %q: %q %q would be sent on", countryCode, partyID, a.CountryCode, a.PartyID)
 		}
 	})
 }

@@ -60,7 +60,8 @@ func ParseAddress(direction, countryCode, partyID string) (Address, error) {
 		return Address{}, Errorf(InvalidParameters,
 			"headers OCPI-%s-country-code and OCPI-%s-party-id: %v", direction, direction, err)
 	}
-	return Address{Party: key, CountryCode: countryCode, PartyID: partyID}, nil
+	// They are sent on, without the space around them that ParsePartyKey passes over.
+	return Address{Party: key, CountryCode: strings.TrimSpace(countryCode), PartyID: strings.TrimSpace(partyID)}, nil
 }
 
 // IsZero tells that no party is addressed.

@@ -1,6 +1,7 @@
 package parties
 
 import (
+	"slices"
 	"time"
 
 	"busbar/ocpi"
@@ -24,6 +25,9 @@ func (s *Snapshot) Authenticate(header string, now time.Time) (Caller, bool) {
 		if !ok || !in.token.ExpiresAt.IsZero() && !now.Before(in.token.ExpiresAt) {
 			return false
 		}
+		if in.token.Kind == TokenRetiring && in.entry.holdsSuccessor() {
+			return false
+		}
 		found = in
 		return true
 	})
@@ -31,6 +35,23 @@ func (s *Snapshot) Authenticate(header string, now time.Time) (Caller, bool) {
 		return Caller{}, false
 	}
 	return Caller{Entry: found.entry, Token: found.token, Form: form}, true
+}
+
+// proves notes that the platform holds this access token. From then on this
+// replica refuses those that retire, whatever becomes of the record (C5).
+func (c Caller) proves() {
+	if c.Token.Kind == TokenAccess {
+		c.proven.Store(&c.Token.Hash)
+	}
+}
+
+// holdsSuccessor tells that the platform has used the access token that its
+// retiring ones make way for.
+func (e *Entry) holdsSuccessor() bool {
+	proven := e.proven.Load()
+	return proven != nil && slices.ContainsFunc(e.Platform.Inbound, func(t InboundToken) bool {
+		return t.Kind == TokenAccess && t.Hash == *proven
+	})
 }
 
 // MayRoute tells whether the token opens functional modules and hubclientinfo,

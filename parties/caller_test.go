@@ -1,8 +1,10 @@
 package parties
 
 import (
+	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"busbar/ocpi"
 )
@@ -27,5 +29,43 @@ func TestAuthentication_KnowsTokensByTheirHashAlone(t *testing.T) {
 	asked := 0
 	if _, ok := ocpi.ReadAuthorization("Token c2VjcmV0", func(h ocpi.TokenHash) bool { asked++; return false }); ok || asked != 2 {
 		t.Errorf("both readings of an unknown token are looked up: %d, %v", asked, ok)
+	}
+}
+
+// A record that cannot be changed in time keeps no replaced token alive: the
+// platform has proof that the new one works.
+func TestC5_AReplacedTokenEndsAlsoWhenTheStoreIsDown(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, newMemory(), &wire{})
+	p := at(t, "a", "NLAAA", 1)
+	fresh, old := ocpi.NewCredentialsToken(), ocpi.NewCredentialsToken()
+	p.Inbound = []InboundToken{
+		{Hash: fresh.Hash(), Kind: TokenAccess},
+		{Hash: old.Hash(), Kind: TokenRetiring, ExpiresAt: time.Now().Add(time.Hour)},
+	}
+	r.has(p)
+	caller := func(token ocpi.CredentialsToken) (Caller, bool) {
+		return r.directory.Snapshot().Authenticate(token.Authorization(ocpi.TokenBase64), time.Now())
+	}
+	if _, known := caller(old); !known {
+		t.Error("the old token is dead before the new one is used")
+	}
+	r.store.down = errors.New("down")
+	c, _ := caller(fresh)
+	if err := r.registrar.TokenUsed(t.Context(), c); err == nil {
+		t.Error("the store is down: this shows nothing")
+	}
+	if _, known := caller(old); known {
+		t.Error("the old token lives though the new one was used")
+	}
+	r.store.down = nil
+	if c, _ = caller(fresh); !c.SupersedesAnother() {
+		t.Fatal("the record is not changed later on")
+	}
+	if err := r.registrar.TokenUsed(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := r.store.Get(t.Context(), "a"); err != nil || len(stored.Inbound) != 1 {
+		t.Errorf("the record holds %d tokens, %v, want the new one", len(stored.Inbound), err)
 	}
 }

@@ -130,12 +130,13 @@ func (d *Directory) entry(old *Entry, p Platform) *Entry {
 		Platform: p, parties: make(map[ocpi.PartyKey]struct{}), targets: make(map[endpointKey]*peer.Target),
 	}
 	if old != nil {
-		e.Client, e.seen = old.Client, old.seen
+		e.Client, e.seen, e.proven = old.Client, old.seen, old.proven
 		if old.Platform.Outbound != p.Outbound || old.Platform.Quirks.TokenForm != p.Quirks.TokenForm {
 			e.Client.SetToken(p.Outbound, p.Quirks.TokenForm)
 		}
 	} else {
 		e.Client, e.seen = d.dialer.NewClient(p.Outbound, p.Quirks.TokenForm), new(atomic.Int64)
+		e.proven = new(atomic.Pointer[ocpi.TokenHash])
 	}
 	if !p.LastSeen.IsZero() && e.seen.Load() == 0 {
 		e.seen.Store(p.LastSeen.UnixNano())
@@ -173,6 +174,8 @@ type Entry struct {
 	reachable, registered, renewing bool
 
 	Platform Platform
+	// proven is the access token that the platform has last shown to hold.
+	proven *atomic.Pointer[ocpi.TokenHash]
 }
 
 type endpointKey struct {

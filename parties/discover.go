@@ -85,10 +85,17 @@ func latestMutual(limit ocpi.Version) func([]ocpi.VersionInfo) (ocpi.VersionInfo
 	}
 }
 
+// mostNamed bounds the versions that an error names: it stands in the log, too.
+const mostNamed = 10
+
 func listVersions(infos []ocpi.VersionInfo) string {
-	names := make([]string, len(infos))
-	for i, info := range infos {
-		names[i] = fmt.Sprintf("%.12s", info.Version)
+	names := make([]string, 0, mostNamed+1)
+	for _, info := range infos {
+		if len(names) == mostNamed {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, fmt.Sprintf("%.12s", info.Version))
 	}
 	if len(names) == 0 {
 		return "nothing"
@@ -96,9 +103,17 @@ func listVersions(infos []ocpi.VersionInfo) string {
 	return strings.Join(names, ", ")
 }
 
+// mostEndpoints bounds the endpoints of a platform. OCPI's modules have eighteen;
+// each is kept in every replica, and compared with those before it.
+const mostEndpoints = 500
+
 // checkEndpoints keeps the endpoints that the hub can use. An endpoint without
 // a role belongs to the interface that the platform's roles imply.
 func checkEndpoints(endpoints []ocpi.Endpoint, roles []ocpi.CredentialsRole) ([]ocpi.Endpoint, error) {
+	if len(endpoints) > mostEndpoints {
+		return nil, ocpi.Errorf(ocpi.UnusableAPI, "version details: field endpoints: must have at most %d entries, has %d",
+			mostEndpoints, len(endpoints))
+	}
 	var kept []ocpi.Endpoint
 	functional := false
 	for i, e := range endpoints {

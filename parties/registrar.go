@@ -210,8 +210,11 @@ func (r *Registrar) adopt(p *Platform, creds ocpi.Credentials, v ocpi.Version, f
 }
 
 // TokenUsed ends the tokens that the caller's has replaced: the peer has shown
-// that it holds the new one (C5).
+// that it holds the new one (C5). At this replica they have ended when it
+// returns, also with an error; the others follow the record, which the next use
+// of the token tries to change again.
 func (r *Registrar) TokenUsed(ctx context.Context, c Caller) error {
+	c.proves()
 	// A message waits for this; a database that is slow must not hold it up.
 	ctx, cancel := context.WithTimeout(ctx, tokenUsedTimeout)
 	defer cancel()

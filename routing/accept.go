@@ -124,6 +124,7 @@ func (o *Outbox) save(batch []*save) {
 		broadcasts[i] = s.Broadcast
 	}
 	err := o.cfg.Store.Save(ctx, o.cfg.Replica, broadcasts)
+	o.refusal.report(err)
 	if err != nil {
 		o.doubt(doubtSaved)
 	} else {

@@ -40,28 +40,18 @@ type Present interface {
 // fresh goes as it is. One that comes again is compared with the newest state: if
 // it made that itself, it goes as it is, else the state goes in its place, so that
 // no receiver goes back; what follows and is in that state already ends without
-// being sent, see Tenure. Of what the hub does not keep, one that a later PUT has
-// made pointless ends: then there is nothing to send, and no Method. It is false
+// being sent, see Tenure. Then there is nothing to send, and no Method. It is false
 // when the broadcast is not this replica's any more, or the Fanout has stopped.
 func (f *Fanout) newest(h Handed) (*Broadcast, bool) {
 	b := h.Broadcast
-	switch {
-	case !catalog.Keeps(b.Module):
-		if !h.Again && !b.Present {
-			return b, true
-		}
-		return f.unlessOutdated(h)
-	case f.cfg.Present == nil && !b.Present:
+	if f.cfg.Present == nil && !b.Present {
 		return b, true
 	}
-	tenure := h.Tenure
-	if tenure == nil {
-		tenure = &f.tenure
-	}
+	tenure := f.tenureOf(h)
 	if !tenure.begin(f, h) {
 		return nil, false
 	}
-	passed, doubtful := tenure.passed(b.Object, b.Revision)
+	passed, doubtful := tenure.passed(b)
 	switch {
 	case passed:
 		return b.with("", nil), true
@@ -71,30 +61,63 @@ func (f *Fanout) newest(h Handed) (*Broadcast, bool) {
 		return nil, false
 	}
 	state, revision, there := f.present(b)
-	if !b.Present && (there && revision <= b.Revision || !there && b.Method == "DELETE") {
+	asItWas := there && revision <= b.Revision || !there && b.Method == "DELETE"
+	if asItWas && !b.Present && !b.Overtaken {
 		return b, true
 	}
-	if revision > b.Revision {
+	if b.olderThan(revision) {
 		tenure.goAhead(b.Object, revision)
 		state.Revision = revision
 	}
 	return state, true
 }
 
-// unlessOutdated is a Token's broadcast that comes again.
-func (f *Fanout) unlessOutdated(h Handed) (b *Broadcast, ok bool) {
-	if f.cfg.Outdated == nil {
-		return h.Broadcast, true
+func (f *Fanout) tenureOf(h Handed) *Tenure {
+	if h.Tenure == nil {
+		return &f.tenure
 	}
-	outdated := false
+	return h.Tenure
+}
+
+// sendUnkept sends what the hub does not keep. For one that comes again there is
+// no newest state: unless a later PUT has made it pointless, it is sent once more,
+// and so is everything behind it, in order and on its receipt. It is false when
+// newest would be.
+func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
+	b, tenure := h.Broadcast, f.tenureOf(h)
+	switch {
+	case tenure.sentBefore(b):
+		f.leaveOut(b, r)
+		return true
+	case f.cfg.Later == nil || !h.Again && !b.Present:
+		f.send(b, r)
+		return true
+	}
+	later, outdated, ok := f.later(h, b)
+	if !ok {
+		return false
+	}
+	if outdated {
+		f.leaveOut(b, r)
+		return true
+	}
+	f.send(b, r)
+	for len(later) > 0 && ok {
+		for _, b = range later {
+			tenure.sendAhead(b)
+			f.send(b, r)
+		}
+		later, _, ok = f.later(h, b)
+	}
+	return ok
+}
+
+func (f *Fanout) later(h Handed, b *Broadcast) (later []*Broadcast, outdated, ok bool) {
 	ok = f.insist(h, func(ctx context.Context) (err error) {
-		outdated, err = f.cfg.Outdated(ctx, h.Broadcast)
+		later, outdated, err = f.cfg.Later(ctx, b)
 		return err
 	})
-	if outdated {
-		return h.Broadcast.with("", nil), ok
-	}
-	return h.Broadcast, ok
+	return later, outdated, ok
 }
 
 // catchUp brings the catalog to a revision.
@@ -157,7 +180,7 @@ func (f *Fanout) present(b *Broadcast) (state *Broadcast, revision int64, there 
 // the sender's may be parts of larger ones, and a state waits long.
 func (b *Broadcast) with(method string, body []byte) *Broadcast {
 	now := *b
-	now.Method, now.Body, now.Present = method, body, false
+	now.Method, now.Body, now.Present, now.Overtaken = method, body, false, false
 	now.Path, now.Query, now.CorrelationID = strings.Clone(topPath(b.Path)), "", strings.Clone(b.CorrelationID)
 	return &now
 }

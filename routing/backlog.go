@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,7 +35,9 @@ type backlog struct {
 	lessons map[unsaved]waiting
 	// drops are those that are taken out of the record.
 	drops map[unsaved]Lesson
-	lost  int
+	// saving are those that are being written.
+	saving map[unsaved]waiting
+	lost   int
 	// some is told when the first one waits, many when a batch is full.
 	some, many chan struct{}
 }
@@ -156,11 +159,13 @@ func (b *backlog) dropAgain(lessons []Lesson) {
 func (b *backlog) batch() (save, replace []Lesson) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.saving = make(map[unsaved]waiting, min(len(b.lessons), saveBatch))
 	for id, l := range b.lessons {
 		if len(save)+len(replace) == saveBatch {
 			break
 		}
 		delete(b.lessons, id)
+		b.saving[id] = l
 		if l.alone {
 			replace = append(replace, l.Lesson)
 		} else {
@@ -176,6 +181,28 @@ func (b *backlog) batch() (save, replace []Lesson) {
 	return save, replace
 }
 
+// waits tells that a lesson is not in the record yet, as far as is known.
+func (b *backlog) waits(key LessonKey, pair Pair) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, list := range [...]map[unsaved]waiting{b.lessons, b.saving} {
+		if _, ok := list[unsaved{key: key, pair: pair}]; ok {
+			return true
+		}
+		if l, ok := list[unsaved{key: key}]; ok && l.Pair == pair {
+			return true
+		}
+	}
+	return false
+}
+
+// unwritten are all that are not in the record yet, as far as is known.
+func (b *backlog) unwritten() []waiting {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.AppendSeq(slices.Collect(maps.Values(b.saving)), maps.Values(b.lessons))
+}
+
 // takeLost is how many lessons were lost since it was last asked.
 func (b *backlog) takeLost() int {
 	b.mu.Lock()
@@ -185,9 +212,19 @@ func (b *backlog) takeLost() int {
 	return lost
 }
 
-// Run writes lessons back and forgets old ones, until ctx ends; then it writes
-// what is left.
+// Run writes lessons back, hears of those of other replicas and forgets old ones,
+// until ctx ends; then it writes what is left.
 func (x *Index) Run(ctx context.Context) {
+	var hearing sync.WaitGroup
+	if x.cfg.News != nil {
+		hearing.Go(func() { x.cfg.News.Hear(ctx, x.hearing, x.hear) })
+	}
+	x.record(ctx)
+	hearing.Wait()
+}
+
+// record writes to the record until ctx ends.
+func (x *Index) record(ctx context.Context) {
 	if x.cfg.Store == nil {
 		<-ctx.Done()
 		return
@@ -279,6 +316,8 @@ func (x *Index) save(ctx context.Context, drop, save, replace []Lesson) error {
 			x.backlog.takeBack(replace, true)
 			return err
 		}
+		// Again: whoever asked the record meanwhile found them in it.
+		x.tell(LessonDropped, slices.DeleteFunc(drop, func(l Lesson) bool { return x.backlog.waits(l.Key, l.Pair) })...)
 	}
 	if len(save) > 0 {
 		if err := x.cfg.Store.SaveLessons(ctx, save); err != nil {

@@ -22,6 +22,9 @@ func (r *Router) broadcast(ctx context.Context, caller *parties.Entry, req *ocpi
 		// The request's buffer is used again after the answer; its strings are not.
 		Body: bytes.Clone(req.Body),
 	}
+	if refusal := r.cfg.Outbox.full(); refusal != nil {
+		return r.notBroadcast(ctx, req, refusal, m)
+	}
 	var said string
 	var err error
 	switch {
@@ -41,18 +44,16 @@ func (r *Router) broadcast(ctx context.Context, caller *parties.Entry, req *ocpi
 	})}
 }
 
-// notBroadcast answers for a push that went nowhere.
+// notBroadcast answers for a push that went nowhere. Why the record failed the
+// catalog and the Outbox log, once: with it down, that is each push.
 func (r *Router) notBroadcast(ctx context.Context, req *ocpi.Request, err error, m *Message) Reply {
 	refusal, ok := ocpi.AsError(err)
 	if !ok {
 		refusal = ocpi.Errorf(ocpi.HubError, "the hub could not take the broadcast in; send it again")
 	}
 	m.Outcome, m.Detail = OutcomeRefused, refusal.Message
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		m.Outcome = OutcomeCancelled
-	case !ok:
-		r.cfg.Logger.Error("take in a broadcast", "correlation_id", req.CorrelationID, "module", req.Module, "error", err)
 	}
 	return r.hubAnswer(req, refusal)
 }
@@ -84,7 +85,7 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
-			b.Revision = r.revisionOf(applied)
+			b.Revision, b.Overtaken = r.revisionOf(applied), applied.Overtaken
 			r.cfg.Outbox.Append(b)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -106,6 +108,33 @@ func TestS5_TheRecordMustHaveItFirst(t *testing.T) {
 	savingRouter(log, record).broadcast(ended(t), emsp, req, &m)
 	if m.Outcome != OutcomeCancelled || log.last != nil {
 		t.Errorf("outcome %s of a requester that left; sent %v", m.Outcome, log.last)
+	}
+}
+
+func TestS5_TooManyThatHaveNotEndedLetNothingIn(t *testing.T) {
+	t.Parallel()
+	log, record := &pending{}, newOutboxRecord()
+	r := savingRouter(log, record)
+	push := func() Message {
+		req := tokenPush(t, "PUT /NL/TNM/T1", `{"uid":"T1"}`)
+		m := message(req, PlanBroadcast, time.Now())
+		r.broadcast(t.Context(), emsp, req, &m)
+		return m
+	}
+	o := r.cfg.Outbox
+	o.open = mostOpen - 1
+	if m := push(); m.Outcome != OutcomeOK {
+		t.Errorf("outcome %s %s", m.Outcome, m.Detail)
+	}
+	if m := push(); m.Outcome != OutcomeRefused || !strings.Contains(m.Detail, "500000 broadcasts") || len(record.saves) != 1 {
+		t.Errorf("outcome %s %q, saved %v", m.Outcome, m.Detail, record.saves)
+	}
+	if n := testutil.ToFloat64(o.metrics.refused); n != 1 {
+		t.Errorf("%v are counted", n)
+	}
+	log.end(0)
+	if m := push(); m.Outcome != OutcomeOK {
+		t.Errorf("outcome %s %s", m.Outcome, m.Detail)
 	}
 }
 

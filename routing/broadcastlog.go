@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -31,9 +32,13 @@ type Broadcast struct {
 	// Revision is the catalog's that has the push; 0 for what is not kept. That has
 	// a Parcel instead, its number in the outbox.
 	Revision, Parcel int64
+	// Overtaken tells that a later push under the same Revision has written the
+	// object: in the place of one that comes again goes its present state.
+	Overtaken bool
 	// Present tells that Method and Body are not a sender's: they are made of what
 	// the catalog has when the broadcast is delivered. So it is never older than
-	// what was delivered before.
+	// what was delivered before. Of what the catalog does not keep it tells that
+	// later pushes of the object may have been delivered before this one.
 	Present bool
 }
 
@@ -94,18 +99,28 @@ type OutboxStore interface {
 	// Save keeps broadcasts that the catalog does not keep, sealed, all or none,
 	// and gives each its Parcel, rising.
 	Save(ctx context.Context, replica ReplicaID, broadcasts []*Broadcast) error
-	// Ended notes that the broadcasts of revisions and parcels have ended. Their
-	// bodies are forgotten at once. A revision that is another replica's stays.
+	// Ended notes that the broadcasts of revisions and parcels have ended. A body is
+	// forgotten as soon as no older parcel of its object is open: see Later. A
+	// revision that is another replica's stays.
 	Ended(ctx context.Context, revisions, parcels []int64) error
 	// Replicas are those that have something open.
 	Replicas(ctx context.Context) ([]ReplicaID, error)
 	// Adopt makes what a replica has open another's, and tells what that is, in
-	// order. Of two that adopt the same at once, one gets it. A parcel that cannot
-	// be opened, or that a later PUT of its object has made pointless, is ended. With
-	// from and to the same, it tells what that replica has open.
+	// order. Of two that adopt the same at once, one gets each. A parcel that cannot
+	// be opened, or that a later PUT of its object has made pointless, is ended. Of
+	// many parcels some may be left, to be adopted by the next call. With from and to
+	// the same, it tells all that replica has open. An error may come with a part of
+	// it, and leaves open whether there was more.
 	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
-	// Outdated tells that a later PUT of the parcel's object was accepted.
-	Outdated(ctx context.Context, b *Broadcast) (bool, error)
+	// Left calls each for every row of the catalog that open commits of this replica
+	// wrote, as it is now: a later commit may have written it again, for another part
+	// of the object. revision is the open commit's.
+	Left(ctx context.Context, revisions []int64, each func(revision int64, row catalog.Row) error) error
+	// Later are pushes of the parcel's object that were accepted behind it, ended or
+	// not, in order: whoever sends it again has to send them behind it. They are
+	// some; what follows is behind the last of them. With a PUT among all that are
+	// behind it, the parcel is outdated, and none are told.
+	Later(ctx context.Context, b *Broadcast) (later []*Broadcast, outdated bool, err error)
 	// Forget drops what is left of parcels that ended before the time.
 	Forget(ctx context.Context, before time.Time) (int64, error)
 }

@@ -37,7 +37,9 @@ func (l *lane) absorb(key objectKey, g *leg) bool {
 	}
 	owed.of.CorrelationID, owed.of.Accepted = strings.Clone(g.of.CorrelationID), g.of.Accepted
 	owed.of.From, owed.of.Platform = g.of.From, g.of.Platform
-	owed.of.Revision = max(owed.of.Revision, g.of.Revision)
+	if g.of.Revision >= owed.of.Revision {
+		owed.of.Revision, owed.of.Overtaken = g.of.Revision, g.of.Overtaken
+	}
 	g.of.receipt.hold()
 	l.freed = append(l.freed, owed.receipt)
 	owed.receipt = g.of.receipt
@@ -58,6 +60,7 @@ func (l *lane) owe(key objectKey, g *leg) bool {
 	f.waiting.Add(1)
 	g.of.receipt.hold()
 	owed := &debt{key: key, of: g.of.with("", nil), receipt: g.of.receipt}
+	owed.of.Overtaken = g.of.Overtaken
 	if l.debts.first == nil {
 		l.debts = debts{of: make(map[objectKey]*debt), first: owed}
 	} else {
@@ -114,7 +117,7 @@ type lead struct {
 
 // goAhead notes that the state which the revision wrote is queued for a debt.
 func (l *lane) goAhead(owed *debt, revision int64) {
-	if revision <= owed.of.Revision {
+	if !owed.of.olderThan(revision) {
 		return
 	}
 	if l.ahead == nil || len(l.ahead) >= mostAhead {
@@ -130,7 +133,7 @@ func (l *lane) passed(key objectKey, g *leg) bool {
 	if !ok || g.of.receipt == nil {
 		return false
 	}
-	if at.tenure == g.of.receipt.tenure && g.of.Revision < at.revision {
+	if at.tenure == g.of.receipt.tenure && g.of.olderThan(at.revision) {
 		return true
 	}
 	delete(l.ahead, key)

@@ -29,7 +29,8 @@
 //     before), lane.go, debt.go (what a full lane owes), legs.go, receipt.go,
 //     worker.go
 //   - what traffic teaches: index.go, learn.go, lessoncache.go (in memory),
-//     backlog.go and lookups.go (the record, written and read)
+//     backlog.go and lookups.go (the record, written and read), lessonnews.go
+//     (what other replicas learn)
 //   - URLs that lead through the hub: callback.go, responseurl.go, links.go,
 //     cursor.go
 //   - catching up with a CPO: pull.go (when), pulling.go (what)

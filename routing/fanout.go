@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/catalog"
 	"busbar/ocpi"
 	"busbar/parties"
 )
@@ -62,8 +63,8 @@ type FanoutConfig struct {
 	// Present is the catalog. Nil: what finds no room in a lane is not sent, and
 	// what comes again goes as it was.
 	Present Present
-	// Outdated is OutboxStore.Outdated. Nil: no Token push is.
-	Outdated func(context.Context, *Broadcast) (bool, error)
+	// Later is OutboxStore.Later. Nil: no Token push has any.
+	Later func(context.Context, *Broadcast) ([]*Broadcast, bool, error)
 	// CutOff is told that what ends from now on was cut off, and has not reached
 	// everybody. Nil is fine.
 	CutOff func()
@@ -105,27 +106,61 @@ func (f *Fanout) receivers(b *Broadcast) []Leg {
 // to be what its object is now, Deliver waits until the catalog knows.
 func (f *Fanout) Deliver(h Handed) {
 	r := &receipt{done: h.Done, held: h.Held, tenure: h.Tenure}
-	r.hold()
+	r.hold() // until everything is queued
+	defer r.release()
+	if !f.sendNewest(h, r) && r.shared() {
+		r.dropped.Store(true)
+	}
+}
+
+// sendNewest sends what is to be sent for a broadcast that was handed over. It is
+// false when newest is.
+func (f *Fanout) sendNewest(h Handed, r *receipt) bool {
+	if !catalog.Keeps(h.Module) {
+		return f.sendUnkept(h, r)
+	}
 	b, ok := f.newest(h)
-	if !ok {
-		if r.shared() {
-			r.dropped.Store(true)
-		}
-		r.release()
-		return
+	switch {
+	case !ok:
+	case b.Method == "":
+		f.leaveOut(h.Broadcast, r)
+	default:
+		f.send(b, r)
 	}
-	var legs []Leg
-	if b.Method != "" {
-		legs = f.cfg.Receivers(b)
-	}
-	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: len(legs), counters: f.metrics.of(b.Module)}
-	// One more than there are legs: it cannot end while it is queued.
-	d.left.Store(int32(len(legs)) + 1)
-	d.hold()
+	return ok
+}
+
+// send queues the legs of a broadcast, which hold the receipt until they have
+// ended.
+func (f *Fanout) send(b *Broadcast, r *receipt) {
+	legs := f.cfg.Receivers(b)
+	d := f.delivery(b, r, len(legs))
 	for i := range legs {
 		f.queue(legs[i].Receiver.Platform.ID, &leg{of: d, to: legs[i].Party})
 	}
 	d.release()
+}
+
+// leaveOut ends a broadcast of which nothing need be sent, since what its receivers
+// have had, or will, makes it pointless. So each is counted.
+func (f *Fanout) leaveOut(b *Broadcast, r *receipt) {
+	legs := len(f.cfg.Receivers(b.with("", nil)))
+	d := f.delivery(b, r, legs)
+	f.waiting.Add(int64(legs))
+	for range legs {
+		d.end(OutcomeSuperseded, nil)
+	}
+	d.release()
+}
+
+// delivery begins one. It is held once more than there are legs: it cannot end
+// while they are queued.
+func (f *Fanout) delivery(b *Broadcast, r *receipt, legs int) *delivery {
+	r.hold()
+	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: legs, counters: f.metrics.of(b.Module)}
+	d.left.Store(int32(legs) + 1)
+	d.hold()
+	return d
 }
 
 // PushClientInfo queues the PUT of a party's ClientInfo to the platform (2.2.1

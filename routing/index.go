@@ -85,12 +85,15 @@ type Index struct {
 	memory  *lessonCache
 	backlog *backlog
 	asked   *lookups
+	heard   *heardLessons
 }
 
 // IndexConfig wires an Index.
 type IndexConfig struct {
 	// Store keeps lessons. Nil: memory only.
 	Store LessonStore
+	// News tells the other replicas. Nil: there is none, or only Store tells them.
+	News LessonNews
 	// Catalog knows the owners of what is broadcast. Nil: nobody does.
 	Catalog *catalog.Catalog
 	// Logger hears of a record that fails. Nil is silence.
@@ -102,7 +105,7 @@ func NewIndex(cfg IndexConfig) *Index {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Index{cfg: cfg, memory: newLessonCache(memoryBound), backlog: newBacklog(), asked: new(lookups)}
+	return &Index{cfg: cfg, memory: newLessonCache(memoryBound), backlog: newBacklog(), asked: new(lookups), heard: newHeardLessons()}
 }
 
 // Location implements Known.

@@ -303,14 +303,16 @@ func TestTheRecordIsCleanedUpHourly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecord()
-		stop := running(t, taught(t, NewIndex(IndexConfig{Store: r}), "DEMSP NLCPA PUT RECEIVER chargingprofiles /S1 {}"))
-		defer stop()
-		time.Sleep(6 * 24 * time.Hour)
+		x := taught(t, NewIndex(IndexConfig{Store: r}), "DEMSP NLCPA PUT RECEIVER chargingprofiles /S1 {}")
+		// It runs in the lesson's last hours only: its clocks tick every few seconds.
+		time.Sleep(lifetime(LessonProfile) - 90*time.Minute)
+		defer running(t, x)()
+		time.Sleep(80 * time.Minute)
 		synctest.Wait()
 		if r.size() != 1 {
 			t.Fatal("it was not kept")
 		}
-		time.Sleep(25 * time.Hour)
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		if r.size() != 0 {
 			t.Error("it was not forgotten")

@@ -45,7 +45,7 @@ func (x *Index) Learn(req *ocpi.Request, answer []byte) {
 
 // Unlearn takes that the receiver of an authorisation does not know the token
 // (2004): it was not the issuer, or is no more, and must not make a token that
-// moved to another eMSP ambiguous. Other replicas find out by themselves.
+// moved to another eMSP ambiguous.
 func (x *Index) Unlearn(req *ocpi.Request, status ocpi.StatusCode) {
 	if status != ocpi.UnknownToken || !req.IsAuthorize() {
 		return
@@ -53,7 +53,9 @@ func (x *Index) Unlearn(req *ocpi.Request, status ocpi.StatusCode) {
 	key, ok := lessonKey(LessonToken, authorizedUID(req.Path), tokenTypeOf(req.Query))
 	pair := Pair{Owner: req.To.Party}
 	if ok && x.memory.drop(key, pair) {
-		x.backlog.drop(Lesson{Key: key, Kind: LessonToken, Pair: pair})
+		lesson := Lesson{Key: key, Kind: LessonToken, Pair: pair}
+		x.backlog.drop(lesson)
+		x.tell(LessonDropped, lesson)
 	}
 }
 
@@ -138,6 +140,7 @@ func (x *Index) take(kind LessonKind, key LessonKey, pair Pair, alone bool) {
 	lesson := Lesson{Key: key, Kind: kind, Pair: pair, ExpiresAt: now.Add(lifetime(kind)).UTC().Truncate(time.Second)}
 	if x.memory.put(&lesson, alone, now) {
 		x.backlog.add(lesson, alone)
+		x.tell(changeOf(alone), lesson)
 	}
 }
 
@@ -153,8 +156,12 @@ const (
 	// fetchTimeout bounds how long a request waits for the record.
 	fetchTimeout = 500 * time.Millisecond
 	// fetchAgain is how long memory answers for a key before the record is asked
-	// whether another replica has learned more.
-	fetchAgain = 10 * time.Minute
+	// whether another replica has learned more: by itself, while it hears the news
+	// of others, of which one may be cut off, and while it should hear them and
+	// does not.
+	fetchAgain        = 10 * time.Minute
+	fetchAgainHearing = time.Minute
+	fetchAgainDeaf    = time.Second
 )
 
 // Fetch brings what the record knows of the request's keys into memory: another
@@ -169,13 +176,14 @@ func (x *Index) Fetch(ctx context.Context, req *ocpi.Request) bool {
 		return false
 	}
 	now := time.Now()
-	since := now.Add(-fetchAgain)
+	began := x.heard.times()
+	since := now.Add(-x.trusted(began))
 	if key.replaced {
 		since = now
 	}
 	keys := make([]LessonKey, 0, len(key.lessons))
 	for _, k := range key.lessons {
-		if !x.memory.askedSince(k, since) && !x.asked.recently(k, now) {
+		if !x.memory.askedSince(k, since) && !x.asked.recently(k, x.memory.knows(k), now) {
 			keys = append(keys, k)
 		}
 	}
@@ -191,11 +199,21 @@ func (x *Index) Fetch(ctx context.Context, req *ocpi.Request) bool {
 		}
 		return false
 	}
-	x.fill(keys, lessons, now)
-	return len(lessons) > 0
+	x.fill(keys, lessons, began, now)
+	return len(lessons) > 0 || x.isTold() // then less may be known than before
 }
 
-func (x *Index) fill(keys []LessonKey, lessons []Lesson, now time.Time) {
+// fill takes what the record said. began is what had been heard when it was asked:
+// what was missed since may be missing in it.
+func (x *Index) fill(keys []LessonKey, lessons []Lesson, began hearing, now time.Time) {
+	asked := now
+	if x.heard.times() != began {
+		asked = time.Unix(0, 0)
+	}
+	var keep func(LessonKey, Pair) bool
+	if x.cfg.News != nil && !began.now() {
+		keep = x.backlog.waits // beyond that, what memory has may be outdated
+	}
 	for _, key := range keys {
 		var found []Lesson
 		for _, l := range lessons {
@@ -204,6 +222,10 @@ func (x *Index) fill(keys []LessonKey, lessons []Lesson, now time.Time) {
 			}
 		}
 		x.asked.note(key, now)
-		x.memory.fill(key, found, len(found) > 0 && found[0].Kind == LessonProfile, now)
+		var mine func(Pair) bool
+		if keep != nil {
+			mine = func(p Pair) bool { return keep(key, p) }
+		}
+		x.memory.fill(key, found, len(found) > 0 && found[0].Kind == LessonProfile, mine, now, asked)
 	}
 }

@@ -45,6 +45,8 @@ type held struct {
 	pair Pair
 	// expires is in Unix seconds.
 	expires uint32
+	// elsewhere tells what another replica learned, and may not have written yet.
+	elsewhere bool
 }
 
 func newLessonCache(bound int) *lessonCache {
@@ -60,7 +62,8 @@ func (s *lessonCache) part(key LessonKey) *cachePart { return &s.parts[key[0]%ca
 func seconds(t time.Time) uint32 { return uint32(t.Unix()) }
 
 // isFresh tells that the lesson is held and was taken less than refreshAfter
-// before one that would now expire at expires.
+// before one that would now expire at expires. What was only heard of is not
+// fresh: a replica that is taught the same writes it, should the other have died.
 func (s *lessonCache) isFresh(key LessonKey, pair Pair, expires time.Time) bool {
 	p := s.part(key)
 	least := seconds(expires.Add(-refreshAfter))
@@ -70,7 +73,7 @@ func (s *lessonCache) isFresh(key LessonKey, pair Pair, expires time.Time) bool 
 		m = p.old[key]
 	}
 	at := slices.IndexFunc(m.lessons, func(h held) bool { return h.pair == pair })
-	fresh := at >= 0 && m.lessons[at].expires > least
+	fresh := at >= 0 && m.lessons[at].expires > least && !m.lessons[at].elsewhere
 	p.mu.RUnlock()
 	if fresh && !young {
 		p.mu.Lock()
@@ -90,9 +93,33 @@ func (s *lessonCache) put(l *Lesson, alone bool, now time.Time) (taken bool) {
 	if alone {
 		m.lessons = nil
 	}
-	m.lessons, taken = with(m.lessons, held{l.Pair, seconds(l.ExpiresAt)}, now)
+	m.lessons, taken = with(m.lessons, held{pair: l.Pair, expires: seconds(l.ExpiresAt)}, now)
 	p.place(l.Key, m, s.full)
 	return taken
+}
+
+// hear takes a lesson of another replica. One that replaces the others of its key
+// leaves those that were taught later; of profiles only the latest counts.
+func (s *lessonCache) hear(l *LearnedLesson, now time.Time) {
+	p := s.part(l.Key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memo(l.Key)
+	add := held{pair: l.Pair, expires: seconds(l.ExpiresAt), elsewhere: true}
+	if l.Change == LessonReplaced {
+		var later []held
+		for _, h := range m.lessons {
+			if h.pair == add.pair || h.expires > add.expires {
+				later = append(later, h)
+			}
+		}
+		m.lessons = later
+		if l.Kind == LessonProfile && slices.ContainsFunc(later, func(h held) bool { return h.expires > add.expires }) {
+			return
+		}
+	}
+	m.lessons, _ = with(m.lessons, add, now)
+	p.place(l.Key, m, s.full)
 }
 
 // drop takes a lesson out; it tells whether it was there.
@@ -142,14 +169,19 @@ func (s *lessonCache) clear() {
 	}
 }
 
-// fill takes what the record holds of a key. alone keeps only the latest.
-func (s *lessonCache) fill(key LessonKey, lessons []Lesson, alone bool, now time.Time) {
+// fill takes what the record holds of a key, when it was asked. alone keeps only
+// the latest; with keep, nothing stays beside it but what that says.
+func (s *lessonCache) fill(key LessonKey, lessons []Lesson, alone bool, keep func(Pair) bool, now, asked time.Time) {
 	p := s.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.memo(key)
+	before := len(m.lessons)
+	if keep != nil {
+		m.lessons = slices.DeleteFunc(slices.Clone(m.lessons), func(h held) bool { return !keep(h.pair) })
+	}
 	for i := range lessons {
-		h := held{lessons[i].Pair, seconds(lessons[i].ExpiresAt)}
+		h := held{pair: lessons[i].Pair, expires: seconds(lessons[i].ExpiresAt)}
 		if alone && slices.ContainsFunc(m.lessons, func(other held) bool { return other.expires > h.expires }) {
 			continue
 		}
@@ -158,10 +190,10 @@ func (s *lessonCache) fill(key LessonKey, lessons []Lesson, alone bool, now time
 		}
 		m.lessons, _ = with(m.lessons, h, now)
 	}
-	if len(m.lessons) == 0 {
+	if len(m.lessons) == 0 && before == 0 {
 		return
 	}
-	m.asked = seconds(now)
+	m.asked = seconds(asked)
 	p.place(key, m, s.full)
 }
 
@@ -171,7 +203,7 @@ func with(lessons []held, add held, now time.Time) (_ []held, taken bool) {
 	for _, h := range lessons {
 		switch {
 		case h.pair == add.pair:
-			add.expires = max(add.expires, h.expires)
+			add.expires, add.elsewhere = max(add.expires, h.expires), add.elsewhere && h.elsewhere
 		case h.expires > seconds(now):
 			kept = append(kept, h)
 		}
@@ -203,6 +235,14 @@ func (s *lessonCache) askedSince(key LessonKey, since time.Time) bool {
 	defer p.mu.RUnlock()
 	m := p.memo(key)
 	return len(m.lessons) > 0 && m.asked > seconds(since)
+}
+
+// knows tells that something is held of the key, if perhaps expired.
+func (s *lessonCache) knows(key LessonKey) bool {
+	p := s.part(key)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.memo(key).lessons) > 0
 }
 
 func (p *cachePart) memo(key LessonKey) memo {

@@ -19,6 +19,9 @@ type openKey struct {
 	lessons []LessonKey
 	// replaced tells lessons that another replica may have replaced.
 	replaced bool
+	// justMade tells what comes to be by another request, that its user may have
+	// sent a moment ago: a session, a reservation, a charging profile.
+	justMade bool
 	// unknown is the answer when nobody is found.
 	unknown *ocpi.Error
 }
@@ -158,7 +161,7 @@ func keyOfOwnSession(req *ocpi.Request) (openKey, *ocpi.Error) {
 		holders: func(k Known) []ocpi.PartyKey {
 			return collect(k.Session(id), func(p Pair) (ocpi.PartyKey, bool) { return p.With, p.Owner == owner })
 		},
-		lessons: lessonKeys(lessonKey(LessonSession, id, "")),
+		lessons: lessonKeys(lessonKey(LessonSession, id, "")), justMade: true,
 		unknown: unknownSession(id),
 	}, nil
 }
@@ -176,7 +179,7 @@ func keyOfSession(id string, from ocpi.PartyKey, anyones bool) openKey {
 			}
 			return collect(pairs, func(p Pair) (ocpi.PartyKey, bool) { return p.Owner, true })
 		},
-		lessons: lessonKeys(lessonKey(LessonSession, id, "")),
+		lessons: lessonKeys(lessonKey(LessonSession, id, "")), justMade: true,
 		unknown: unknownSession(id),
 	}
 }
@@ -190,7 +193,7 @@ func keyOfProfile(id string, from ocpi.PartyKey) openKey {
 	return openKey{
 		what:    quoted("charging profile of session", id),
 		holders: func(k Known) []ocpi.PartyKey { return k.Profile(from, id) },
-		lessons: lessonKeys(lessonKey(LessonProfile, from.String(), id)), replaced: true,
+		lessons: lessonKeys(lessonKey(LessonProfile, from.String(), id)), replaced: true, justMade: true,
 		unknown: ocpi.Errorf(ocpi.UnknownReceiver,
 			"this hub has carried no charging profile for session %.40q of %s: address its Sender with OCPI-to headers", id, from),
 	}
@@ -221,7 +224,7 @@ func keyOfCommand(req *ocpi.Request, from ocpi.PartyKey) (openKey, *ocpi.Error) 
 	return openKey{
 		what:    quoted("reservation", id),
 		holders: func(k Known) []ocpi.PartyKey { return k.Reservation(from, id) },
-		lessons: lessonKeys(lessonKey(LessonReservation, from.String(), id)),
+		lessons: lessonKeys(lessonKey(LessonReservation, from.String(), id)), justMade: true,
 		unknown: ocpi.Errorf(ocpi.UnknownReceiver,
 			"this hub has carried no RESERVE_NOW of %s with reservation %.40q: address its CPO with OCPI-to headers", from, id),
 	}, nil

@@ -40,7 +40,7 @@ func (p *Plan) byKey(v View, req *ocpi.Request) {
 	p.FromIndex = true
 	candidates := p.candidates(v, req, key.holders(v.Known))
 	if len(candidates) == 0 {
-		p.Refusal = key.unknown
+		p.Refusal, p.mayFollow = key.unknown, key.justMade
 		return
 	}
 	p.toOne(v, req, key, candidates)

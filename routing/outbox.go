@@ -5,15 +5,22 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"busbar/catalog"
+	"busbar/ocpi"
 	"busbar/parties"
 )
 
 const (
+	// mostOpen bounds the broadcasts of this replica that have not ended, wherever
+	// they wait: half a gigabyte, beside the bodies. Beyond it nothing is accepted.
+	mostOpen = 500_000
+	// mostAdopted is how many may be open before more of what another replica left
+	// is adopted, and begun.
+	mostAdopted = 100_000
 	// endEvery is how often what has ended is deleted from the record: so much is
 	// sent twice after a crash.
 	endEvery = time.Second
@@ -38,13 +45,13 @@ const (
 // have not ended, so that the record always knows what another replica, or the
 // next process, would have to send again.
 //
-// It holds some bytes for each broadcast that is open, and no body. What is open
-// is bounded by the log, which holds the broadcasts themselves until they end,
-// and by the record: while that fails nothing is accepted.
+// It holds some bytes for each broadcast that is open, and no body. How many are
+// open is bounded: nothing more is accepted then.
 type Outbox struct {
 	cfg     OutboxConfig
 	metrics outboxMetrics
 	saving  saving
+	refusal outage // of the record, which refuses to save
 
 	mu sync.Mutex
 	// revisions are those of the catalog that have broadcasts under way, parcels
@@ -61,8 +68,9 @@ type Outbox struct {
 	doubts doubts
 
 	// adopted are revisions of replicas that are gone, which are this one's now,
-	// and whose broadcasts have not begun. Only Run has them.
+	// and whose broadcasts have not begun. Only Run has them; toBegin is how many.
 	adopted []int64
+	toBegin atomic.Int64
 }
 
 // openRevision is how many broadcasts of a revision are under way.
@@ -80,12 +88,7 @@ func (e *endedRows) len() int { return len(e.revisions) + len(e.parcels) }
 // OutboxConfig wires an Outbox.
 type OutboxConfig struct {
 	Store OutboxStore
-	// Record reads what revisions were about: the rows that still have one of
-	// them, deleted ones included.
-	Record interface {
-		At(ctx context.Context, revisions []int64) ([]catalog.Row, error)
-	}
-	Log BroadcastLog
+	Log   BroadcastLog
 	// Replica is this process, Fleet what it knows of the others.
 	Replica   ReplicaID
 	Fleet     Fleet
@@ -98,6 +101,7 @@ type OutboxConfig struct {
 func NewOutbox(cfg OutboxConfig) *Outbox {
 	o := &Outbox{
 		cfg: cfg, revisions: make(map[int64]openRevision), parcels: make(map[int64]struct{}), idle: make(chan struct{}, 1),
+		refusal: outage{log: cfg.Logger, what: "save Token pushes; they are refused"},
 	}
 	o.metrics = newOutboxMetrics(cfg.Metrics, o.Open)
 	return o
@@ -105,9 +109,11 @@ func NewOutbox(cfg OutboxConfig) *Outbox {
 
 // Append passes a broadcast on that the record has, under its Revision or its
 // Parcel. It does not block.
-func (o *Outbox) Append(b *Broadcast) {
-	// Not the broadcast: the log may give its body up.
-	revision, parcel := b.Revision, b.Parcel
+func (o *Outbox) Append(b *Broadcast) { o.appendUnder(b.Revision, b) }
+
+// appendUnder passes on a broadcast that is a part of what a revision left.
+func (o *Outbox) appendUnder(revision int64, b *Broadcast) {
+	parcel := b.Parcel // not the broadcast: the log may give its body up
 	o.begin(revision, parcel)
 	o.cfg.Log.Append(b, func() { o.end(revision, parcel) })
 }
@@ -184,6 +190,23 @@ func (o *Outbox) Open() int {
 	defer o.mu.Unlock()
 	return o.open
 }
+
+// full refuses what would be accepted beyond mostOpen. Pushes that are just being
+// kept, which are bounded, may still come on top.
+func (o *Outbox) full() *ocpi.Error {
+	if o.begun() < mostOpen {
+		return nil
+	}
+	o.metrics.refused.Inc()
+	return ocpi.Errorf(ocpi.HubError, "%d broadcasts are on their way already, so nothing was kept or sent; send it again later", mostOpen)
+}
+
+// crowded tells that so many broadcasts are open that none should be adopted.
+func (o *Outbox) crowded() bool { return o.begun() >= mostAdopted }
+
+// begun is how many of the open broadcasts the log has: an adopted revision is
+// counted itself while its own have not begun.
+func (o *Outbox) begun() int { return o.Open() - int(o.toBegin.Load()) }
 
 // Run deletes what has ended and, once ready is closed, since the catalog is
 // complete, sends again what replicas that are gone left open. It ends with ctx.

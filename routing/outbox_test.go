@@ -522,3 +522,45 @@ func TestOldTokenPushesAreForgotten(t *testing.T) {
 		}
 	})
 }
+
+// TestP4_MuchIsAdoptedInSteps: while too many broadcasts are open, what a replica
+// left stays in the record, or waits to be begun. That counts for nothing itself.
+func TestP4_MuchIsAdoptedInSteps(t *testing.T) {
+	t.Parallel()
+	record, log := newOutboxRecord(), &pending{}
+	o := newOutbox(log, record)
+	recover := func() {
+		t.Helper()
+		if err := o.recover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for revision := range int64(20) {
+		record.commits("dead", revision+1)
+		row := rowOf(t, "1 tariffs T"+fmt.Sprint(revision))
+		row.Revision = revision + 1
+		record.rows = append(record.rows, row)
+	}
+	o.open = mostAdopted
+	recover()
+	if record.revisions[1] != "dead" || len(log.all()) != 0 {
+		t.Error("it was adopted though much is open")
+	}
+	o.open = mostAdopted - 1
+	recover()
+	if record.revisions[20] != me || len(log.all()) != readAtOnce || o.toBegin.Load() != 20-readAtOnce {
+		t.Errorf("%d were begun, %d are to be", len(log.all()), o.toBegin.Load())
+	}
+	if o.begun() != mostAdopted-1+readAtOnce {
+		t.Errorf("%d count as begun", o.begun())
+	}
+	recover()
+	if len(log.all()) != readAtOnce {
+		t.Error("more were begun though much is open")
+	}
+	o.open -= mostAdopted
+	recover()
+	if len(log.all()) != 20 || o.toBegin.Load() != 0 {
+		t.Errorf("%d of 20 were begun, %d are to be", len(log.all()), o.toBegin.Load())
+	}
+}

@@ -34,6 +34,9 @@ type Plan struct {
 	// resultFollows tells that the receiver was given a URL of the hub for the
 	// result: its answer says only that it took the request.
 	resultFollows bool
+	// mayFollow tells that nobody is known for something that another request has
+	// perhaps made at another replica a moment ago.
+	mayFollow bool
 	// Refusal is the answer of a refused request.
 	Refusal *ocpi.Error
 }

@@ -217,12 +217,17 @@ func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) e
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {
 				run.count(func(c *pullCount) { c.changed++ })
-				run.p.cfg.Outbox.Append(run.broadcast(call, o, a.Revision))
+				b := run.broadcast(call, o, a.Revision)
+				b.Overtaken = a.Overtaken
+				run.p.cfg.Outbox.Append(b)
 			}
 		},
 	}
 	if call.module == ocpi.ModuleLocations {
 		w.Operator = operator(run.from, call.party) // U6
+	}
+	if refusal := run.p.cfg.Outbox.full(); refusal != nil {
+		return refusal
 	}
 	applied, err := run.p.keep.apply(ctx, w)
 	if applied.Older {

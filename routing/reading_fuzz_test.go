@@ -17,7 +17,7 @@ func FuzzCatalogCursor(f *testing.F) {
 	for _, after := range []int64{1, 127, 128, 1 << 40} {
 		f.Add(catalogCursor(ocpi.ModuleLocations, after))
 	}
-	for _, seed := range []string{"", "AA", "AAAA", "=", "AQ==", strings.Repeat("_", 200)} {
+	for _, seed := range []string{"", "AA", "AAAA", "=", "AQ==", "f\n_qoOA", strings.Repeat("_", 200)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, cursor string) {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -24,6 +25,8 @@ type outboxRecord struct {
 	parcels   map[int64]openParcel
 	lastID    int64
 	rows      []catalog.Row
+	// again are revisions of rows that an earlier one had written before.
+	again map[int64]int64
 	// saves are how many were saved at once, each time.
 	saves []int
 	// saving is called by Save, if it is set.
@@ -125,21 +128,30 @@ func (r *outboxRecord) Adopt(_ context.Context, from, to ReplicaID) (revisions [
 	return revisions, parcels, nil
 }
 
-func (*outboxRecord) Outdated(context.Context, *Broadcast) (bool, error) { return false, nil }
+func (*outboxRecord) Later(context.Context, *Broadcast) ([]*Broadcast, bool, error) {
+	return nil, false, nil
+}
 
 func (r *outboxRecord) Forget(_ context.Context, before time.Time) (int64, error) {
 	return 0, r.does("forget", func() { r.forgotten = before })
 }
 
-func (r *outboxRecord) At(_ context.Context, revisions []int64) (rows []catalog.Row, err error) {
-	err = r.does("at", func() {
-		for _, row := range slices.Backward(r.rows) { // in any order
-			if slices.Contains(revisions, row.Revision) {
-				rows = append(rows, row)
+// Left fails behind the rows. What a later revision wrote again stands in again.
+func (r *outboxRecord) Left(_ context.Context, revisions []int64, each func(int64, catalog.Row) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, row := range slices.SortedStableFunc(slices.Values(r.rows), func(a, b catalog.Row) int { return cmp.Compare(a.Revision, b.Revision) }) {
+		wrote := row.Revision
+		if first, again := r.again[row.Revision]; again {
+			wrote = first
+		}
+		if slices.Contains(revisions, wrote) {
+			if err := each(wrote, row); err != nil {
+				return err
 			}
 		}
-	})
-	return rows, err
+	}
+	return r.fault("at")
 }
 
 // commits notes a revision as the replica's, as the catalog's commit does.
@@ -178,7 +190,7 @@ const me ReplicaID = "me"
 func newOutbox(log BroadcastLog, record *outboxRecord) *Outbox {
 	d := parties.NewDirectory(peer.NewDialer(peer.DialerConfig{}))
 	return NewOutbox(OutboxConfig{
-		Store: record, Record: record, Log: log, Replica: me, Fleet: fleet{"dead": true}, Directory: d,
+		Store: record, Log: log, Replica: me, Fleet: fleet{"dead": true}, Directory: d,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 }

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,8 +15,8 @@ import (
 )
 
 const (
-	// readAtOnce is of how many revisions the rows are read at once: each may have
-	// 32 MB.
+	// readAtOnce is of how many revisions the rows are read by one question. Each may
+	// have 32 MB, of which one document at a time is held.
 	readAtOnce = 8
 	// doubtPause is how long a write may be under way whose answer does not come,
 	// and then some.
@@ -80,28 +79,34 @@ func (o *Outbox) recover(ctx context.Context) error {
 	errs = append(errs, err)
 	ids = slices.DeleteFunc(ids, func(id ReplicaID) bool { return id == o.cfg.Replica })
 	for _, id := range o.cfg.Fleet.Gone(ids) {
-		errs = append(errs, o.adopt(ctx, id))
+		// Of many the record gives some at a time. When too many are open, the next
+		// look goes on.
+		for more := true; more && !o.crowded(); {
+			more, err = o.adopt(ctx, id)
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, o.clearDoubts(ctx, time.Now()), o.sendAdopted(ctx))
 	return errors.Join(errs...)
 }
 
-// adopt takes over what another replica left.
-func (o *Outbox) adopt(ctx context.Context, from ReplicaID) error {
+// adopt takes over what another replica left; more tells that there was something.
+func (o *Outbox) adopt(ctx context.Context, from ReplicaID) (more bool, err error) {
 	short, cancel := context.WithTimeout(ctx, outboxTimeout)
 	defer cancel()
 	revisions, parcels, err := o.cfg.Store.Adopt(short, from, o.cfg.Replica)
 	if err != nil {
-		o.doubt(doubtAdopted) // they may be this replica's now, and nobody else's
-		return fmt.Errorf("adopt what replica %s left: %w", from, err)
+		o.doubt(doubtAdopted) // more may be this replica's now, and nobody else's
+		err = fmt.Errorf("adopt what replica %s left: %w", from, err)
 	}
+	more = len(parcels) > 0
 	revisions, parcels = o.strange(revisions, parcels)
 	o.take(revisions, parcels)
 	if len(revisions)+len(parcels) > 0 {
 		o.cfg.Logger.Info("sending again what may not have reached every receiver before a replica ended",
 			"replica", from, "revisions", len(revisions), "tokens", len(parcels))
 	}
-	return nil
+	return more && err == nil, err
 }
 
 // strange are those that were not adopted before. This replica may have broadcasts
@@ -151,7 +156,9 @@ func (o *Outbox) take(revisions []int64, parcels []*Broadcast) {
 		o.mark(revision, true)
 	}
 	o.adopted = append(o.adopted, revisions...)
+	o.toBegin.Store(int64(len(o.adopted)))
 	for _, b := range parcels {
+		b.Present = true
 		o.metrics.recovered.Inc()
 		o.Append(b)
 	}
@@ -165,6 +172,7 @@ func (o *Outbox) putBack() {
 		o.end(revision, 0)
 	}
 	o.adopted = nil
+	o.toBegin.Store(0)
 }
 
 func (o *Outbox) mark(revision int64, adopted bool) {
@@ -175,31 +183,41 @@ func (o *Outbox) mark(revision int64, adopted bool) {
 	o.revisions[revision] = r
 }
 
-// sendAdopted begins the broadcasts of adopted revisions: for each row that still
-// has one. What was pushed since has a revision of its own, which is open too or
-// has reached everybody.
+// sendAdopted begins the broadcasts of adopted revisions: the present state of each
+// object that one wrote. It may have been pushed since: but of another part, whose
+// broadcast has nothing of this one. When too many are open, the next look goes on.
 func (o *Outbox) sendAdopted(ctx context.Context) error {
-	for len(o.adopted) > 0 {
+	for len(o.adopted) > 0 && !o.crowded() {
 		some := o.adopted[:min(len(o.adopted), readAtOnce)]
 		short, cancel := context.WithTimeout(ctx, outboxTimeout)
-		rows, err := o.cfg.Record.At(short, some)
+		type left struct {
+			revision int64
+			*Broadcast
+		}
+		var broadcasts []left
+		err := o.cfg.Store.Left(short, some, func(revision int64, row catalog.Row) error {
+			if catalog.Keeps(row.Key.Module) {
+				broadcasts = append(broadcasts, left{revision, o.again(row)})
+			}
+			return nil
+		})
 		cancel()
 		if err != nil {
 			return fmt.Errorf("read what adopted revisions were about: %w", err)
 		}
-		slices.SortStableFunc(rows, func(a, b catalog.Row) int { return cmp.Compare(a.Revision, b.Revision) })
-		for _, row := range rows {
-			if catalog.Keeps(row.Key.Module) {
-				o.metrics.recovered.Inc()
-				o.Append(o.again(row))
-			}
+		for _, b := range broadcasts {
+			o.metrics.recovered.Inc()
+			o.appendUnder(b.revision, b.Broadcast)
 		}
 		for _, revision := range some {
 			o.end(revision, 0)
 		}
 		o.adopted = o.adopted[len(some):]
+		o.toBegin.Store(int64(len(o.adopted)))
 	}
-	o.adopted = nil
+	if len(o.adopted) == 0 {
+		o.adopted = nil
+	}
 	return nil
 }
 

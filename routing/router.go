@@ -19,6 +19,8 @@ type Router struct {
 	metrics *metrics
 	// asks and gathers are the requests under way that call many platforms.
 	asks, gathers *turns
+	// waits are those that wait for what another replica may have learned.
+	waits *turns
 	// listCalls has room for the calls of all gathers together.
 	listCalls chan struct{}
 }
@@ -62,7 +64,7 @@ func NewRouter(cfg RouterConfig) *Router {
 	}
 	return &Router{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics),
-		asks: newTurns(mostAsks, mostAsksOfOne), gathers: newTurns(mostGathers, mostGathersOfOne),
+		asks: newTurns(mostAsks, mostAsksOfOne), waits: newTurns(mostWaits, mostWaitsOfOne), gathers: newTurns(mostGathers, mostGathersOfOne),
 		listCalls: make(chan struct{}, mostListCalls),
 	}
 }
@@ -136,6 +138,9 @@ func (r *Router) decide(ctx context.Context, caller *parties.Entry, req *ocpi.Re
 	asked.From = plan.From
 	if r.cfg.Index.Fetch(ctx, &asked) {
 		plan = Decide(view, caller, req)
+	}
+	if plan.mayFollow && r.cfg.Index.isTold() {
+		return r.awaitLesson(ctx, view, caller, req, plan)
 	}
 	return plan
 }

@@ -19,6 +19,9 @@ type Tenure struct {
 	// ahead are objects of which a state was sent, by its revision, that is newer
 	// than the broadcast in whose place it was.
 	ahead map[string]int64
+	// sent are objects that the hub does not keep, of which everything up to a
+	// parcel was sent behind an older one that came again.
+	sent map[string]int64
 }
 
 // begin finds out what other replicas may have sent. It is false when the tenure is
@@ -40,19 +43,25 @@ func (t *Tenure) begin(f *Fanout, h Handed) bool {
 	return true
 }
 
-// passed tells that a state was sent which has this revision of the object;
-// doubtful that another replica may have sent one.
-func (t *Tenure) passed(object string, revision int64) (passed, doubtful bool) {
+// passed tells that a state was sent which has what the broadcast says of its
+// object; doubtful that another replica may have sent one.
+func (t *Tenure) passed(b *Broadcast) (passed, doubtful bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if at, ok := t.ahead[object]; ok && revision > 0 {
-		if revision < at {
+	if at, ok := t.ahead[b.Object]; ok && b.Revision > 0 {
+		if b.olderThan(at) {
 			return true, true
 		}
-		delete(t.ahead, object) // nothing older is to come that is not marked
-		return revision == at, true
+		delete(t.ahead, b.Object) // nothing older is to come that is not marked
+		return b.Revision == at, true
 	}
-	return false, t.floor > 0 && revision <= t.floor
+	return false, t.floor > 0 && b.Revision <= t.floor
+}
+
+// olderThan tells that the broadcast is of an older state than the one that a
+// revision wrote.
+func (b *Broadcast) olderThan(revision int64) bool {
+	return b.Revision < revision || b.Revision == revision && b.Overtaken
 }
 
 // goAhead notes that a state is sent in the place of a broadcast.
@@ -69,4 +78,29 @@ func (t *Tenure) goAhead(object string, revision int64) {
 		t.ahead = make(map[string]int64)
 	}
 	t.ahead[object] = max(t.ahead[object], revision)
+}
+
+// sendAhead notes that a broadcast which the hub does not keep is sent behind one
+// that came again. What is forgotten is sent once more.
+func (t *Tenure) sendAhead(b *Broadcast) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sent == nil || len(t.sent) >= mostAhead {
+		t.sent = make(map[string]int64)
+	}
+	t.sent[b.Object] = max(t.sent[b.Object], b.Parcel)
+}
+
+// sentBefore tells that the broadcast was sent ahead.
+func (t *Tenure) sentBefore(b *Broadcast) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	upTo, ok := t.sent[b.Object]
+	if !ok || b.Parcel == 0 {
+		return false
+	}
+	if b.Parcel >= upTo {
+		delete(t.sent, b.Object)
+	}
+	return b.Parcel <= upTo
 }

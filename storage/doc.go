@@ -4,7 +4,8 @@
 //	sqlite:FILE                     storage/sqldb on a file
 //	postgres://, postgresql://      storage/sqldb on Postgres
 //	redis://, rediss://             storage/rediscache
-//	no Redis                        news and broadcasts stay in this process
+//	no Redis                        news and broadcasts stay in this process; there
+//	                                is no live feed
 //
 // Open returns Stores, whose fields are the interfaces that the packages above
 // declare: they do not see which database answers.

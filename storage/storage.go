@@ -53,7 +53,9 @@ type Stores struct {
 	Catalog   catalog.Store
 	Outbox    routing.OutboxStore
 	Lessons   routing.LessonStore
-	Journal   journal.Store
+	// LessonNews tells the other replicas of lessons at once; nil for a lone hub.
+	LessonNews routing.LessonNews
+	Journal    journal.Store
 	// AdminTokens and Audit are who may operate the hub, and what they did.
 	AdminTokens access.TokenStore
 	Audit       access.AuditStore
@@ -197,6 +199,9 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	s.Shares = rediscache.NewShares(client, namespace)
 	s.Feed = rediscache.NewFeed(rediscache.FeedConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Logger: config.Logger,
+	})
+	s.LessonNews = rediscache.NewLessonNews(rediscache.LessonNewsConfig{
+		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer, Logger: config.Logger,
 	})
 	if err := cache.ForgetBeyond(ctx, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)

@@ -33,7 +33,10 @@ func decode(c *gin.Context, into any) bool {
 	}
 	var tooLarge *http.MaxBytesError
 	var wrongType *json.UnmarshalTypeError
+	var field *fieldError
 	switch {
+	case errors.As(err, &field):
+		fail(c, http.StatusBadRequest, field.message, fields{field.field: field.rule})
 	case errors.As(err, &tooLarge):
 		fail(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("body has more than %d bytes", maxAdminBody), nil)
 	case errors.As(err, &wrongType):
@@ -54,10 +57,62 @@ func decodeObject(raw []byte, into any) error {
 	if raw = bytes.TrimSpace(raw); raw[0] != '{' {
 		return errors.New("it is another JSON value")
 	}
+	if err := checkMembers(raw); err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	return d.Decode(into)
 }
+
+// fieldError is a field that a body must not have.
+type fieldError struct{ message, field, rule string }
+
+func (e *fieldError) Error() string { return e.message }
+
+// checkMembers refuses what could be read in two ways: a name that stands twice in
+// one object, or is written otherwise than the API does. encoding/json takes the
+// last of several, and ROLE for role.
+func checkMembers(raw []byte) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	// open has the names in each open object; nil is an array.
+	var open []map[string]bool
+	isName := false
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return nil // the end: CheckJSON has seen that the text is JSON
+		}
+		switch name, isText := token.(string); {
+		case token == json.Delim('{'):
+			open, isName = append(open, map[string]bool{}), true
+			continue
+		case token == json.Delim('['):
+			open, isName = append(open, nil), false
+			continue
+		case token == json.Delim('}') || token == json.Delim(']'):
+			open = open[:len(open)-1]
+		case isName && isText:
+			names := open[len(open)-1]
+			if strings.ContainsFunc(name, notInNames) {
+				return &fieldError{"body has an unknown field", name, "is not a field of this call"}
+			}
+			if names[name] {
+				return &fieldError{"body has a field twice", name, "stands twice"}
+			}
+			names[name], isName = true, false
+			if name == "body" && len(open) == 1 {
+				// That of an OCPI request, which explain takes as it is.
+				var whole json.RawMessage
+				_, isName = d.Decode(&whole), true
+			}
+			continue
+		}
+		isName = len(open) > 0 && open[len(open)-1] != nil
+	}
+}
+
+func notInNames(r rune) bool { return (r < 'a' || r > 'z') && r != '_' }
 
 type roleJSON struct {
 	CountryCode string `json:"country_code"`

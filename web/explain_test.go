@@ -51,14 +51,14 @@ func TestExplain_SaysWhatTheRouterSays(t *testing.T) {
 		}
 	})
 	got := s.ask(t.Context(), "POST", "/api/v1/explain", `{"method":"put","module":"Locations","interface":"receiver",
-		"path":"/NL/CPA/LOC%2F1?x=a%20b","from":"nlcpa","to":"EUBUS","body":{ "id": 1.0 }}`)
+		"path":"/NL/CPA/LOC%2F1?x=a%20b","from":"nlcpa","to":"EUBUS","body":{ "Id": 1.0, "id": 1.0 }}`)
 	want := `{"plan":"broadcast","targets":[{"party":"DEMSP","platform":"p1","url":"https://x/1"}],` +
 		`"excluded":[{"party":"FRMSP","reason":"the platform is OFFLINE"}]}`
 	if got.Code != http.StatusOK || got.Body.String() != want {
 		t.Errorf("HTTP %d: %s", got.Code, got.Body)
 	}
 	if asked.Method != "PUT" || asked.Module != ocpi.ModuleLocations || asked.Interface != ocpi.Receiver || asked.Path != "/NL/CPA/LOC%2F1" ||
-		asked.Query != "x=a%20b" || asked.From.PartyID != "CPA" || asked.To.Party.String() != "EUBUS" || string(asked.Body) != `{ "id": 1.0 }` {
+		asked.Query != "x=a%20b" || asked.From.PartyID != "CPA" || asked.To.Party.String() != "EUBUS" || string(asked.Body) != `{ "Id": 1.0, "id": 1.0 }` {
 		t.Errorf("asked %+v, body %s", asked, asked.Body)
 	}
 	s = bare(t, func(req *ocpi.Request) routing.Explanation {

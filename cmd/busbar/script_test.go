@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	start NAME ARGS…         busbar ARGS in the background, until it says "hub started"; sets $ADMIN, $OCPI
 //	token NAME               waits for the printed admin token; sets $TOKEN
 //	end NAME [INT]           SIGTERM (or SIGINT) and exit code 0; its output is in NAME.stdout, NAME.stderr
+//	ready                    waits until /readyz answers 200; before, it may be 503 and nothing else
 //	get STATUS PATH [TOKEN]  GET from $ADMIN; the body is in file "body"
 //	holds DIR TEXT           some file under DIR holds TEXT
 //	exits CODE ARGS…         busbar ARGS ends with the code; its output is in it.stdout, it.stderr
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "token": token, "end": end, "get": get, "holds": holds, "exits": exits, "occupy": occupy,
+			"start": start, "token": token, "end": end, "ready": ready, "get": get, "holds": holds, "exits": exits, "occupy": occupy,
 		},
 	})
 }
@@ -181,6 +182,26 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	finish(ts, "it", p)
 	if code := fmt.Sprint(p.cmd.ProcessState.ExitCode()); code != args[0] {
 		ts.Fatalf("exit code %s, want %s: %s%s", code, args[0], p.out, p.err)
+	}
+}
+
+// ready waits as a balancer does: a hub listens before it has loaded its catalog.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: ready")
+	}
+	for deadline := time.Now().Add(patience); ; {
+		response, err := http.Get("http://" + ts.Getenv("ADMIN") + "/readyz")
+		ts.Check(err)
+		response.Body.Close()
+		switch {
+		case response.StatusCode == http.StatusOK:
+			return
+		case response.StatusCode != http.StatusServiceUnavailable:
+			ts.Fatalf("GET /readyz: HTTP %d, want 503 or 200", response.StatusCode)
+		case time.Now().After(deadline):
+			ts.Fatalf("the hub does not become ready")
+		}
 	}
 }
 

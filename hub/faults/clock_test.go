@@ -1,6 +1,8 @@
 package faults
 
 import (
+	"database/sql"
+	"fmt"
 	"net/http"
 	"syscall"
 	"testing"
@@ -40,6 +42,67 @@ func TestClock_JumpsOfAnHour(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestClock_ACommitThatPostgresInterruptsIsTriedAgain: Postgres limits how long a
+// transaction waits for another, by its wall clock. When that jumps, it ends those
+// that wait; the sender of a push is not told.
+func TestClock_ACommitThatPostgresInterruptsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	bendable(t)
+	postgres := newPostgres(t)
+	c := newCluster(t, 1, stores{postgres: postgres.url})
+	m := c.market(people{msps: 2})
+	pool := c.database()
+	defer pool.Close()
+	other, err := pool.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Rollback() }()
+	if _, err := other.Exec("SELECT FROM catalog_clock FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan string, 1)
+	go func() {
+		resp, err := c.replicas[0].TrySend(hubtest.Request{
+			Method: "PUT", Path: "/ocpi/2.2.1/receiver/locations/NL/CP0/L", To: "EU/BUS", Token: m.cpos[0].TokenC,
+			Body: `{"country_code":"NL","party_id":"CP0","id":"L","last_updated":"2026-01-01T00:00:00Z"}`,
+		})
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		answer <- fmt.Sprintf("HTTP %d OCPI %d", resp.Status, resp.OCPI())
+	}()
+	waits := awaitWaiting(t, pool, "")
+	postgres.bend(time.Hour)
+	awaitWaiting(t, pool, waits)
+	if err := other.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answer; got != "HTTP 200 OCPI 1000" {
+		t.Errorf("the push: %s", got)
+	}
+}
+
+// awaitWaiting waits until a transaction of the hub waits for a lock, another one
+// than before, and tells which.
+func awaitWaiting(t *testing.T, pool *sql.DB, before string) (transaction string) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		err := pool.QueryRow("SELECT pid || ' ' || xact_start FROM pg_stat_activity " +
+			"WHERE application_name = 'busbar' AND wait_event_type = 'Lock'").Scan(&transaction)
+		if err == nil && transaction != before {
+			return transaction
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("no transaction waits but %q: %v", transaction, err)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 

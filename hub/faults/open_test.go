@@ -30,7 +30,7 @@ func (c *cluster) wantNothingOpen() {
 	deadline := time.After(settle)
 	for {
 		var open []string
-		for _, query := range []string{"SELECT count(*) FROM outbox_commits", "SELECT count(*) FROM outbox_parcels WHERE sealed IS NOT NULL"} {
+		for _, query := range []string{"SELECT count(*) FROM outbox_commits", "SELECT count(*) FROM outbox_parcels WHERE sealed IS NOT NULL AND ended_at IS NULL"} {
 			var n int
 			if err := pool.QueryRow(query).Scan(&n); err != nil {
 				c.t.Fatalf("%s: %v", query, err)

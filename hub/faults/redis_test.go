@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,84 @@ func TestRedis_IsEmptiedUnderLoad(t *testing.T) {
 			m.wantAnswersWithin(t, "direct", routedWithin)
 			m.wantNoReason(t, "push")
 			c.wantNothingOpen()
+		})
+	}
+}
+
+// TestRedis_IsFull: it takes no broadcasts, but those that it has are delivered and
+// leave it; else it would be full for ever.
+func TestRedis_IsFull(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, stores{})
+	// The slow one is behind when it happens, for longer than a replica holds its
+	// partitions without a sign of life.
+	m := c.market(people{msps: 3, slow: 1, pause: 500 * time.Millisecond})
+	l := m.begin(c.send, rates{every: 20 * time.Millisecond})
+	after(3 * time.Second)
+	c.redis.configure("maxmemory", "1")
+	after(time.Second)
+	l.end()
+	c.redis.wantNoEntries()
+	c.redis.configure("maxmemory", "0") // no bound
+	m.verdict(t, c.hubs(), false)
+	m.wantDirect(t)
+	m.wantNoReason(t, "push")
+	c.wantNothingOpen()
+}
+
+// configure changes a setting of a Redis.
+func (s *server) configure(setting, value string) {
+	s.t.Helper()
+	client := s.client()
+	defer client.Close()
+	if err := client.ConfigSet(s.t.Context(), setting, value).Err(); err != nil {
+		s.t.Fatalf("CONFIG SET %s: %v", setting, err)
+	}
+}
+
+// wantNoEntries holds that the streams become empty.
+func (s *server) wantNoEntries() {
+	s.t.Helper()
+	client := s.client()
+	defer client.Close()
+	deadline := time.After(settle)
+	for {
+		var left int64
+		streams := client.ScanType(s.t.Context(), 0, "*:broadcasts:*", 1000, "stream").Iterator()
+		for streams.Next(s.t.Context()) {
+			left += client.XLen(s.t.Context(), streams.Val()).Val()
+		}
+		if err := streams.Err(); err != nil {
+			s.t.Fatalf("SCAN: %v", err)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-deadline:
+			s.t.Errorf("%d broadcasts are in Redis still", left)
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// TestRedis_ThatMayEvictIsWarnedOf: an operator who took a cache for it reads so.
+func TestRedis_ThatMayEvictIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	for policy, warned := range map[string]bool{"noeviction": false, "volatile-ttl": false, "allkeys-lru": true} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			redis := newRedis(t)
+			redis.configure("maxmemory-policy", policy)
+			c := newCluster(t, 1, stores{redis: redis})
+			// Stopping takes two more signs of life.
+			if err := c.replicas[0].Stop(); err != nil {
+				t.Errorf("it ends with %v", err)
+			}
+			if log := c.replicas[0].Log.String(); strings.Contains(log, "maxmemory-policy="+policy) != warned {
+				t.Errorf("the log tells of the policy %t, want %t:\n%s", !warned, warned, log)
+			}
 		})
 	}
 }

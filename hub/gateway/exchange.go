@@ -23,6 +23,8 @@ type exchange struct {
 	c      *fasthttp.RequestCtx
 	header http.Header
 	values []string
+	// fields are how many lines the header has.
+	fields int
 	body   body
 
 	status  int
@@ -52,6 +54,11 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		if own := underlying(c.Conn()); own != nil {
 			own.unread.Store(true)
 		}
+		return
+	}
+	if s.asleep.wasAt(time.Since(s.asleep.born)) && gone(c.Conn()) {
+		s.refuse(c, errHungUp)
+		c.SetConnectionClose()
 		return
 	}
 	if own := underlying(c.Conn()); own != nil {
@@ -124,8 +131,9 @@ func (x *exchange) begin(c *fasthttp.RequestCtx) {
 	x.c, x.status, x.written = c, 0, false
 	clear(x.header)
 	clear(x.answer)
-	x.values = x.values[:0]
+	x.values, x.fields = x.values[:0], 0
 	for key, value := range c.Request.Header.All() {
+		x.fields++
 		name := canonical(key)
 		if have := x.header[name]; have != nil {
 			x.header[name] = append(have, string(value))
@@ -217,7 +225,8 @@ const readAhead = 8 << 10
 
 // finish sends an answer without a body if the handler wrote nothing, and ends
 // the connection when the request's body was not read to its end: what is left
-// of it is no next request.
+// of it is no next request. Nor is what stands behind a trailer section, of which
+// another server may see the end elsewhere: fasthttp takes a bare LF there.
 func (x *exchange) finish() {
 	x.WriteHeader(http.StatusOK)
 	length := x.c.Request.Header.ContentLength()
@@ -225,13 +234,23 @@ func (x *exchange) finish() {
 		// All of it is here: whoever is refused often need not connect anew.
 		_, _ = io.CopyN(io.Discard, &x.body, int64(length))
 	}
-	if !x.body.ended && length != 0 && length != -2 {
+	if !x.body.ended && length != 0 && length != -2 || length == -1 && x.hasTrailers() {
 		x.c.SetConnectionClose()
 		if own := underlying(x.c.Conn()); own != nil {
 			own.unread.Store(true)
 		}
 	}
 	x.c, x.body = nil, body{}
+}
+
+// hasTrailers tells whether fields came behind a chunked body. fasthttp adds them
+// to the header; no handler gets them.
+func (x *exchange) hasTrailers() bool {
+	n := 0
+	for range x.c.Request.Header.All() {
+		n++
+	}
+	return n > x.fields
 }
 
 // body is the request's body, and whether it was read to its end.

@@ -8,6 +8,8 @@ import (
 )
 
 var (
+	// errHungUp is nobody's to read.
+	errHungUp     = errors.New("the sender has hung up")
 	errLongTarget = errors.New("the URL has more bytes than this hub takes")
 	errFraming    = errors.New("Transfer-Encoding that is not chunked alone")
 	errFolded     = errors.New("a header is folded over two lines")

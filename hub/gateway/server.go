@@ -29,6 +29,7 @@ type Server struct {
 	conns   openConns
 	// draining lets each answer close its connection.
 	draining atomic.Bool
+	asleep   *asleep
 	// base is the parent of every request's context; cancel ends it.
 	base   context.Context
 	cancel context.CancelFunc
@@ -73,7 +74,7 @@ func (g *Gateway) NewServer(t *tls.Config) *Server {
 }
 
 func newServer(handler http.Handler, b bounds, t *tls.Config) *Server {
-	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b}}
+	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b}, asleep: newAsleep()}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.fast = &fasthttp.Server{
 		Handler: s.serve, ErrorHandler: s.refuse,
@@ -92,6 +93,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.tls != nil {
 		l = tls.NewListener(l, s.tls)
 	}
+	go s.asleep.run(s.base) // until Shutdown
 	return s.fast.Serve(l)
 }
 

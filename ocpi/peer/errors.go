@@ -50,7 +50,9 @@ func FailureOf(err error) Failure {
 	return Broken
 }
 
-// Reason is why the call failed, in words for the other side's engineer.
+// Reason is why the call failed, in words for the other side's engineer. It names
+// no address: which one a name has in the hub's network, or the hub itself, is
+// nothing that a platform should learn by giving the hub a URL.
 func Reason(err error) string {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -58,11 +60,14 @@ func Reason(err error) string {
 	}
 	var guarded *GuardError
 	var dns *net.DNSError
+	var op *net.OpError
 	switch {
 	case errors.As(err, &guarded):
-		return guarded.Error()
+		return "host " + e.Host + " " + notPublicReason
 	case errors.As(err, &dns):
 		return "host " + e.Host + " does not resolve"
+	case errors.As(err, &op):
+		return (&Error{e.Failure, e.Host, op.Err}).Error()
 	}
 	return e.Error()
 }

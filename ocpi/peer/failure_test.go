@@ -3,7 +3,9 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -276,7 +278,14 @@ func TestReasonsAreForTheOtherSidesEngineer(t *testing.T) {
 	for want, err := range map[string]error{
 		"host p.example does not resolve": &Error{Unreachable, "p.example", &net.OpError{Op: "dial", Err: &net.DNSError{Name: "p.example"}}},
 		"p.example: broken: x":            &Error{Broken, "p.example", errors.New("x")},
-		"x":                               errors.New("x"),
+		// Which address a name has in the hub's network, or the hub itself, is not told.
+		"p.example: unreachable: connection refused": &Error{Unreachable, "p.example", &net.OpError{
+			Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 80}, Err: errors.New("connection refused")}},
+		"p.example: timeout: i/o timeout": &Error{TimedOut, "p.example", fmt.Errorf("read: %w", &net.OpError{
+			Op: "read", Net: "tcp", Source: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 4), Port: 999}, Err: errors.New("i/o timeout")})},
+		"host p.example " + notPublicReason: &Error{Unreachable, "p.example", &net.OpError{
+			Op: "dial", Err: &GuardError{netip.MustParseAddr("10.1.2.3")}}},
+		"x": errors.New("x"),
 	} {
 		if got := Reason(err); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -9,10 +9,9 @@ import (
 // GuardError refuses an address that is not on the public internet.
 type GuardError struct{ Addr netip.Addr }
 
-func (e *GuardError) Error() string {
-	return fmt.Sprintf("address %s is private, loopback, link-local or otherwise not public, "+
-		"and this hub connects to public addresses only", e.Addr)
-}
+const notPublicReason = "is private, loopback, link-local or otherwise not public, and this hub connects to public addresses only"
+
+func (e *GuardError) Error() string { return fmt.Sprintf("address %s %s", e.Addr, notPublicReason) }
 
 // notPublic are the ranges that Go's netip predicates do not name: what stands
 // there is a neighbour of the hub, a cloud's metadata service, or nobody

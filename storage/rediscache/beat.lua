@@ -3,6 +3,9 @@
 -- KEYS: epoch, beats, leases, the replica's calls. ARGV: replica, beat, an epoch
 -- should there be none, channel, then replica and beat of those to forget.
 local epoch, beats, leases = KEYS[1], KEYS[2], KEYS[3]
+-- A Redis that is full refuses what may need memory, but not behind a write that
+-- needs none. Without signs of life nobody would empty the streams that fill it.
+redis.call('HDEL', beats, '')
 redis.call('SET', epoch, ARGV[3], 'NX')
 local before = redis.call('HGET', beats, ARGV[1]) or ''
 redis.call('HSET', beats, ARGV[1], ARGV[2])

@@ -1,6 +1,7 @@
 // Package rediscache is the wire between replicas: a copy of the registrations
-// in Redis, the news of their changes over its pub/sub, and the log of accepted
-// broadcasts on its Streams, through go-redis.
+// in Redis, the news of their changes over its pub/sub, the log of accepted
+// broadcasts on its Streams, and what operators look at while they do, through
+// go-redis.
 //
 // # The copy
 //
@@ -70,11 +71,31 @@
 // which of 32 streams it is in.
 //
 // Redis must not evict keys of the log (maxmemory-policy noeviction or one of the
-// volatile ones). One that is full refuses, and broadcasts wait in memory. A
+// volatile ones); another policy is warned of. One that is full refuses new
+// broadcasts, which wait in memory; those that it has are delivered and leave it. A
 // stream that was deleted is noticed, and counts as an emptied Redis.
 //
 // Shares tells the replicas, for as long as a few seconds, how much busy platforms
 // ask of each of them.
+//
+// # The feed
+//
+// Feed implements journal.Feed. Its keys, all with the hash tag of the namespace:
+//
+//	reports          the set of the replicas that report
+//	reports:REPLICA  its figures of the last minute, for five seconds
+//	events           a channel: "REPLICA\n" and what passed it
+//
+// Whether anybody listens, Redis tells by the number of subscriptions (PUBSUB
+// NUMSUB): there is no mark that a dead listener could leave behind. Nothing is
+// stored of messages.
+//
+// # What open routing learns
+//
+// LessonNews implements routing.LessonNews on a channel, lessons: "REPLICA\n" and,
+// sealed, what it learned or that some of it was lost. A message without that is a
+// sign of life, five a second: who hears none for a second trusts its memory no
+// more.
 //
 // The package keeps no record: Redis may be emptied at any time. It knows one
 // Redis server (or its failover address), not Redis Cluster's client.

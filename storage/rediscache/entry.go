@@ -46,6 +46,8 @@ type header struct {
 	Revision      int64              `json:"revision,omitempty"`
 	Parcel        int64              `json:"parcel,omitempty"`
 	Present       bool               `json:"present,omitempty"`
+	// A previous binary neither writes nor reads it.
+	Overtaken bool `json:"overtaken,omitempty"`
 }
 
 // text is a sender's bytes, which need not be UTF-8 as JSON must.
@@ -78,6 +80,7 @@ func encodeEntry(b *routing.Broadcast, partition int, sealer *seal.Sealer) (fiel
 		Object: text(b.Object), Owner: b.Owner, From: b.From, Platform: b.Platform, Accepted: b.Accepted.UnixMicro(),
 		CorrelationID: text(b.CorrelationID), Method: text(b.Method), Version: b.Version, Module: b.Module,
 		Path: text(b.Path), Query: text(b.Query), Revision: b.Revision, Parcel: b.Parcel, Present: b.Present,
+		Overtaken: b.Overtaken,
 	})
 	if err != nil {
 		return "", "", "", fmt.Errorf("encode a broadcast: %w", err)
@@ -122,7 +125,7 @@ func (e *entry) decode(partition int, sealer *seal.Sealer) (*routing.Broadcast, 
 		Object: string(h.Object), Owner: h.Owner, From: h.From, Platform: h.Platform,
 		Accepted: time.UnixMicro(h.Accepted).UTC(), CorrelationID: string(h.CorrelationID), Method: string(h.Method),
 		Version: h.Version, Module: h.Module, Path: string(h.Path), Query: string(h.Query),
-		Revision: h.Revision, Parcel: h.Parcel, Present: h.Present,
+		Revision: h.Revision, Parcel: h.Parcel, Present: h.Present, Overtaken: h.Overtaken,
 	}
 	if body != "" {
 		b.Body = []byte(body)

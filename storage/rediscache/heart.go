@@ -178,6 +178,7 @@ func (h *heart) learn(ctx context.Context, began time.Duration, v view) {
 		h.settled = now + b.cfg.Pace.Fence
 		b.cfg.Logger.WarnContext(ctx, "redis has lost what it had; what has not ended is appended again", "everything", emptied)
 	}
+	another := v.epoch != h.epoch
 	b.acks.learn(v.epoch)
 	h.epoch, h.answered = v.epoch, h.beats
 	b.appender.learn(v.epoch)
@@ -186,6 +187,9 @@ func (h *heart) learn(ctx context.Context, began time.Duration, v view) {
 	h.extend(began + b.cfg.Pace.Fence)
 	b.divide(ctx, v, emptied || wentBack, emptied)
 	h.told.Add(1)
+	if another {
+		b.warnOfEviction(ctx)
+	}
 }
 
 // extend lets the term last until a time, or begins another if it is over.

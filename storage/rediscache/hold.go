@@ -149,6 +149,9 @@ func (h *hold) finish() {
 func (h *hold) call(ask func(ctx context.Context) ([]any, error)) ([]any, error) {
 	h.run.taken <- struct{}{}
 	defer func() { <-h.run.taken }()
+	if !h.takes() {
+		return nil, errLost // others were not answered for long, or Run ends
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	reply, err := ask(ctx)

@@ -8,6 +8,7 @@ local taken = {}
 if redis.call('GET', epoch) ~= ARGV[1] then
   return taken
 end
+redis.call('HDEL', leases, '') -- for a Redis that is full, see beat.lua
 for i = 2, #ARGV, 5 do
   local partition, seen, lease, owner, beat = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   if (redis.call('HGET', leases, partition) or '') == seen

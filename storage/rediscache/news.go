@@ -2,13 +2,9 @@ package rediscache
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // fleetNews is the message that partitions change hands; any other one names the
@@ -22,39 +18,13 @@ func (b *Broadcasts) listen(ctx context.Context) {
 	defer retry.Stop()
 	for ctx.Err() == nil {
 		// Why it failed the heart tells.
-		_ = b.subscribe(ctx)
+		_ = subscribe(ctx, b.client, b.keys.channel, func() {
+			b.heart.hurry()
+			b.wakeAll()
+		}, b.hear)
 		select {
 		case <-ctx.Done():
 		case <-retry.C:
-		}
-	}
-}
-
-func (b *Broadcasts) subscribe(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	subscription := b.client.Subscribe(ctx, b.keys.channel)
-	// A read is not interrupted by a context, but by closing.
-	stop := context.AfterFunc(ctx, func() { subscription.Close() })
-	var pinger sync.WaitGroup
-	pinger.Go(func() { ping(ctx, subscription) })
-	defer func() {
-		stop()
-		cancel()
-		pinger.Wait()
-		subscription.Close()
-	}()
-	for {
-		message, err := subscription.ReceiveTimeout(ctx, silence)
-		if err != nil {
-			return fmt.Errorf("subscription to broadcasts: %w", err)
-		}
-		switch message := message.(type) {
-		case *redis.Subscription:
-			// What was published before is lost to us.
-			b.heart.hurry()
-			b.wakeAll()
-		case *redis.Message:
-			b.hear(message.Payload)
 		}
 	}
 }

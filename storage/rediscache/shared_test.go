@@ -16,7 +16,7 @@ import (
 // quick is a pace at which a replica is taken for dead while a test runs.
 func quick() rediscache.Pace {
 	return rediscache.Pace{
-		Beat: 50 * time.Millisecond, Fence: 400 * time.Millisecond, Dead: 800 * time.Millisecond,
+		Beat: 50 * time.Millisecond, Fence: time.Second, Dead: 2 * time.Second,
 		HandOver: time.Second, Patience: 2 * time.Second, Look: 50 * time.Millisecond,
 	}
 }

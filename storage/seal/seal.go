@@ -25,6 +25,10 @@ const Cursor = "cursor"
 // has no owner.
 const Erasure = "erasure"
 
+// LessonNews is the purpose of what replicas tell each other of what they learn;
+// it has no owner.
+const LessonNews = "lesson-news"
+
 // Parcel is the purpose of a broadcast that waits to be sent; its owner is its
 // number in the outbox. ParcelObject is that of the object it is about.
 const (

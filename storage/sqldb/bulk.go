@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,4 +86,11 @@ func insertEach(tx *gorm.DB, into string, columns []column, conflict string) err
 		}
 	}
 	return nil
+}
+
+// rising are the numbers in order, each once.
+func rising(numbers []int64) []int64 {
+	sorted := slices.Clone(numbers)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
 }

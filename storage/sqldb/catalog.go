@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -81,30 +80,6 @@ func (s *Catalog) Since(ctx context.Context, revision int64) (rows []catalog.Row
 	return p.rows, p.upTo, nil
 }
 
-// At implements catalog.Store.
-func (s *Catalog) At(ctx context.Context, revisions []int64) (rows []catalog.Row, err error) {
-	var reader catalogReader
-	for part := range slices.Chunk(rising(revisions), batch) {
-		_, err := reader.read(s.db.read.WithContext(ctx).Raw("SELECT "+catalogColumns+" FROM catalog "+
-			"WHERE revision IN ? ORDER BY revision, seq", part),
-			func(row catalog.Row) error {
-				rows = append(rows, row)
-				return nil
-			})
-		if err != nil {
-			return nil, fault("read what revisions of the catalog have", err)
-		}
-	}
-	return rows, nil
-}
-
-// rising are the numbers in order, each once.
-func rising(numbers []int64) []int64 {
-	sorted := slices.Clone(numbers)
-	slices.Sort(sorted)
-	return slices.Compact(sorted)
-}
-
 // Commit implements catalog.Store. When decide returns no rows, the revision is
 // the one that newer leads up to.
 //
@@ -112,15 +87,18 @@ func rising(numbers []int64) []int64 {
 // hold, which no JSON document contains, is replaced by U+FFFD: one peer's bytes
 // must not fail the batch of all others.
 func (s *Catalog) Commit(ctx context.Context, have int64, decide catalog.Decide) (revision int64, err error) {
+	began := time.Now()
 	if s.db.write.Name() == "postgres" {
 		revision, err = s.commitBesideOthers(ctx, have, decide)
 	} else {
 		revision, err = s.commitAlone(ctx, have, decide)
 	}
-	if errors.Is(err, catalog.ErrBehind) {
+	switch {
+	case errors.Is(err, catalog.ErrBehind):
 		return 0, catalog.ErrBehind
-	}
-	if err != nil {
+	case interrupted(err, began):
+		return 0, fmt.Errorf("%w: %v", catalog.ErrInterrupted, err)
+	case err != nil:
 		return 0, fault("write to the catalog", err)
 	}
 	return revision, nil
@@ -153,7 +131,7 @@ func (s *Catalog) commitIn(tx *gorm.DB, have int64, decide catalog.Decide) (revi
 		return p.Revision, nil
 	}
 	set, next := columnsOf(rows, p.clock)
-	if err := noteCommit(tx, next.Revision, s.replica); err != nil {
+	if err := noteCommit(tx, next.Revision, s.replica, set.objects()); err != nil {
 		return 0, err
 	}
 	if err := insertMany(tx, "catalog", set.columns(), catalogConflict); err != nil {
@@ -166,6 +144,26 @@ func (s *Catalog) commitIn(tx *gorm.DB, have int64, decide catalog.Decide) (revi
 // nothingWritten marks an error that came when nothing could have been written.
 func nothingWritten(err error) error {
 	return fmt.Errorf("%w: %w", catalog.ErrNothingWritten, err)
+}
+
+// Settle implements catalog.Store. The clock's row is locked by a commit until it
+// ends, so that one which is under way is waited for. What was committed is noted
+// until Outbox.Ended, which is told only of what was sent.
+func (s *Catalog) Settle(ctx context.Context, revision int64) (written bool, err error) {
+	err = again(func() error {
+		return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			if err := limitLocks(tx); err != nil {
+				return err
+			}
+			raise := "UPDATE catalog_clock SET revision = ? WHERE id = 1 AND revision = ?"
+			if err := tx.Exec(raise, revision, revision-1).Error; err != nil {
+				return err
+			}
+			return tx.Raw("SELECT EXISTS (SELECT 1 FROM outbox_commits WHERE replica = ? AND revision = ?)",
+				string(s.replica), revision).Scan(&written).Error
+		})
+	})
+	return written, fault("look for a commit", err)
 }
 
 // ForgetDeleted implements catalog.Store.

@@ -32,6 +32,9 @@ type turn struct {
 //
 // One that is far away would be overtaken again and again by one that is near.
 // Hence it holds the others back at last: for one round trip.
+//
+// Where transactions are serializable by default, Postgres says by an error that
+// another was faster.
 func (s *Catalog) commitBesideOthers(ctx context.Context, have int64, decide catalog.Decide) (revision int64, err error) {
 	conn, err := s.db.pools[0].Conn(ctx)
 	if err != nil {
@@ -58,7 +61,7 @@ func (t *turn) race(ctx context.Context) (revision int64, err error) {
 		switch {
 		case len(rows) > 0:
 			won, err := t.write(ctx, rows, p.clock)
-			if won || err != nil {
+			if won || err != nil && !outOfStep(err) {
 				return p.Revision + 1, err
 			}
 			races++
@@ -160,14 +163,23 @@ func (t *turn) release() {
 }
 
 // commitStatement writes all of a commit if the clock is as it is told: revision
-// and last_seq ($1, $2). A statement that waited for another looks at the clock
-// anew, and at nothing else that the other may have written.
+// and last_seq ($1, $2).
+//
+// Revisions become visible in their order, whatever replicas do. Every commit
+// changes the clock's one row. One that finds another's change of it not ended waits
+// for its end, which other transactions see before it gives the row free, and then
+// looks at the row anew. So a revision can be committed only by who has found the one
+// before it committed, and who reads the clock sees the rows of all that it counts:
+// both are of one statement's snapshot. Of what else the other has written this
+// statement may see nothing, and needs nothing: ON CONFLICT finds the newest row in
+// any case.
 var commitStatement = "WITH clock AS (" +
 	"UPDATE catalog_clock SET revision = $1::bigint + 1, last_seq = $3::bigint " +
 	"WHERE id = 1 AND revision = $1::bigint AND last_seq = $2::bigint RETURNING revision), " +
+	"noted AS (INSERT INTO outbox_commits (replica, revision, objects) " +
 	// A conflict is with what was left by a record that was restored in part.
-	"noted AS (INSERT INTO outbox_commits (replica, revision) SELECT $4::text, revision FROM clock ON CONFLICT DO NOTHING) " +
-	"INSERT INTO catalog " + names(noColumns) + " SELECT written.* FROM clock, " + unnest(noColumns, 4) + " AS written " +
+	"SELECT $4::text, revision, $5::bytea FROM clock ON CONFLICT DO NOTHING) " +
+	"INSERT INTO catalog " + names(noColumns) + " SELECT written.* FROM clock, " + unnest(noColumns, 5) + " AS written " +
 	catalogConflict
 
 var noColumns = new(catalogColumnSet).columns()
@@ -175,7 +187,7 @@ var noColumns = new(catalogColumnSet).columns()
 // queue adds the statement to a batch, and tells what the clock will be.
 func (t *turn) queue(batch *pgx.Batch, rows []catalog.Row, now clock, written *bool) (next clock) {
 	set, next := columnsOf(rows, now)
-	arguments := append([]any{now.Revision, now.LastSeq, next.LastSeq, string(t.replica)}, arrays(set.columns())...)
+	arguments := append([]any{now.Revision, now.LastSeq, next.LastSeq, string(t.replica), set.objects()}, arrays(set.columns())...)
 	batch.Queue(commitStatement, arguments...).Exec(func(tag pgconn.CommandTag) error {
 		*written = tag.RowsAffected() > 0
 		return nil

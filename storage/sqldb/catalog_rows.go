@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -86,6 +87,9 @@ func (r *catalogReader) row(row *catalogRow) (catalog.Row, error) {
 	return object, nil
 }
 
+// keyLength is the length of a row's key.
+const keyLength = 16
+
 // catalogKey is the hash of migration 00003. Module and owner are written with
 // their lengths' bounds, so that no two keys have the same bytes.
 func catalogKey(k catalog.Key) []byte {
@@ -93,7 +97,7 @@ func catalogKey(k catalog.Key) []byte {
 	b = append(append(b, k.Module...), 0)
 	b = append(append(b, k.Owner[:]...), k.ID...)
 	sum := sha256.Sum256(b)
-	return sum[:16]
+	return sum[:keyLength]
 }
 
 // documentText is a document as either database can hold it.
@@ -125,6 +129,9 @@ func (c *catalogColumnSet) add(row catalog.Row, key []byte, revision int64) {
 	c.lastUpdated, c.changedAt = append(c.lastUpdated, micros(row.LastUpdated)), append(c.changedAt, micros(row.ChangedAt))
 	c.deleted, c.document = append(c.deleted, row.Deleted), append(c.document, document)
 }
+
+// objects are the keys, as outbox_commits has them.
+func (c *catalogColumnSet) objects() []byte { return bytes.Join(c.keys, nil) }
 
 func (c *catalogColumnSet) columns() []column {
 	return []column{

@@ -62,10 +62,13 @@ END $$`
 
 // migrateSQLite does the same on a file. goose has no lock for SQLite: of two
 // processes that migrate at once, one fails on what the other has created, and
-// finds the work done when it looks again.
+// finds that done when it looks again. So it may fail once for each migration.
 func migrateSQLite(ctx context.Context, pool *sql.DB) error {
-	var err error
-	for range 3 {
+	files, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	for range len(files) + 3 {
 		if err = migrate(ctx, goose.DialectSQLite3, pool); err == nil || ctx.Err() != nil {
 			return err
 		}

@@ -33,12 +33,12 @@ func (db *DB) Outbox(sealer *seal.Sealer, replica routing.ReplicaID) *Outbox {
 	return &Outbox{db, sealer, replica}
 }
 
-// noteCommit notes a revision of the catalog, in its transaction.
-func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID) error {
+// noteCommit notes a revision of the catalog and what it wrote, in its transaction.
+func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID, objects []byte) error {
 	// The text is prepared once for each connection to Postgres. A conflict is with
 	// what was left by a record that was restored in part.
-	return tx.Exec("INSERT INTO outbox_commits (replica, revision) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		string(replica), revision).Error
+	return tx.Exec("INSERT INTO outbox_commits (replica, revision, objects) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+		string(replica), revision, objects).Error
 }
 
 // Save implements routing.OutboxStore.
@@ -94,27 +94,49 @@ func (s *Outbox) saved(ctx context.Context, rows []parcelRow) bool {
 // may leave some of them noted; they may be given again.
 func (s *Outbox) Ended(ctx context.Context, revisions, parcels []int64) error {
 	for part := range slices.Chunk(rising(revisions), batch) {
-		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision IN "+
-			"(SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"+s.lock()+")",
+		err := s.db.write.WithContext(ctx).Exec("DELETE FROM outbox_commits WHERE replica = ? AND revision "+
+			s.among("SELECT revision FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision"),
 			string(s.replica), string(s.replica), part).Error
 		if err != nil {
 			return fault("note that broadcasts have ended", err)
 		}
 	}
 	for part := range slices.Chunk(rising(parcels), batch) {
-		if err := s.end(s.db.write.WithContext(ctx), part); err != nil {
+		if err := s.change(ctx, func(tx *gorm.DB) error { return s.end(tx, part) }); err != nil {
 			return fault("note that broadcasts have ended", err)
 		}
 	}
 	return nil
 }
 
-// end forgets what parcels hold, and keeps the time when the first said so.
+// end keeps the time when the first said that parcels have ended, and forgets what
+// nobody needs any more of them and of others of their objects.
 func (s *Outbox) end(tx *gorm.DB, parcels []int64) error {
-	return tx.Exec("UPDATE outbox_parcels SET sealed = NULL, ended_at = ? WHERE id IN "+
-		"(SELECT id FROM outbox_parcels WHERE id IN ? AND sealed IS NOT NULL ORDER BY id"+s.lock()+")",
+	err := tx.Exec("UPDATE outbox_parcels SET ended_at = ? WHERE id "+
+		s.among("SELECT id FROM outbox_parcels WHERE id IN ? AND ended_at IS NULL ORDER BY id"),
 		time.Now().UnixMicro(), parcels).Error
+	if err != nil {
+		return err
+	}
+	return s.empty(tx, "AND object_hash IN (SELECT object_hash FROM outbox_parcels WHERE id IN ?)", parcels).Error
 }
+
+// empty forgets what ended parcels hold, as far as a condition allows, unless an
+// older one of the object is open: who sends that again sends them behind it. What
+// another replica is about to end, or has just ended, may stay until Forget.
+func (s *Outbox) empty(tx *gorm.DB, condition string, arguments ...any) *gorm.DB {
+	skip := s.lock()
+	if skip != "" {
+		skip += " SKIP LOCKED"
+	}
+	return tx.Exec("UPDATE outbox_parcels SET sealed = NULL WHERE id IN (SELECT id FROM outbox_parcels ended "+
+		"WHERE sealed IS NOT NULL AND ended_at IS NOT NULL "+condition+" AND NOT EXISTS ("+olderOpen+")"+skip+")", arguments...)
+}
+
+// olderOpen finds a parcel of the object that is open and older than the one
+// called ended.
+const olderOpen = "SELECT 1 FROM outbox_parcels older WHERE older.object_hash = ended.object_hash " +
+	"AND older.owner = ended.owner AND older.id < ended.id AND older.sealed IS NOT NULL AND older.ended_at IS NULL"
 
 // lock ends a SELECT whose rows are about to be changed. SQLite locks no rows: it
 // has one writer.
@@ -125,14 +147,24 @@ func (s *Outbox) lock() string {
 	return ""
 }
 
+// among matches what a SELECT finds, whose rows it locks in its order. Postgres is
+// given an array, which it looks up in the index: of a table that grew since it was
+// last analyzed it would join all with all.
+func (s *Outbox) among(found string) string {
+	if lock := s.lock(); lock != "" {
+		return "= ANY (ARRAY(" + found + lock + "))"
+	}
+	return "IN (" + found + ")"
+}
+
 // openReplicas goes from one name to the next in the index, whatever each has open.
 const openReplicas = "WITH RECURSIVE names (replica) AS (" +
 	"SELECT min(replica) FROM outbox_commits " +
 	"UNION ALL SELECT (SELECT min(c.replica) FROM outbox_commits c WHERE c.replica > names.replica) FROM names " +
 	"WHERE names.replica IS NOT NULL), " +
 	"parcel_names (replica) AS (" +
-	"SELECT min(replica) FROM outbox_parcels WHERE sealed IS NOT NULL " +
-	"UNION ALL SELECT (SELECT min(p.replica) FROM outbox_parcels p WHERE p.sealed IS NOT NULL AND p.replica > parcel_names.replica) " +
+	"SELECT min(replica) FROM outbox_parcels WHERE sealed IS NOT NULL AND ended_at IS NULL " +
+	"UNION ALL SELECT (SELECT min(p.replica) FROM outbox_parcels p WHERE p.sealed IS NOT NULL AND p.ended_at IS NULL AND p.replica > parcel_names.replica) " +
 	"FROM parcel_names WHERE parcel_names.replica IS NOT NULL) " +
 	"SELECT replica FROM names WHERE replica IS NOT NULL " +
 	"UNION SELECT replica FROM parcel_names WHERE replica IS NOT NULL ORDER BY replica"
@@ -144,30 +176,49 @@ func (s *Outbox) Replicas(ctx context.Context) ([]routing.ReplicaID, error) {
 	return replicas, fault("read who has broadcasts open", err)
 }
 
-// Outdated implements routing.OutboxStore. What is no parcel never is.
-func (s *Outbox) Outdated(ctx context.Context, b *routing.Broadcast) (bool, error) {
+// laterAtOnce is how many later parcels are read at once.
+const laterAtOnce = 100
+
+// Later implements routing.OutboxStore. Nothing is later than what is no parcel,
+// and what cannot be opened is left out.
+func (s *Outbox) Later(ctx context.Context, b *routing.Broadcast) (later []*routing.Broadcast, outdated bool, err error) {
 	if b.Parcel == 0 {
-		return false, nil
+		return nil, false, nil
 	}
 	owner, hashes := s.object(b.Object)
-	var later []int64
-	err := s.db.read.WithContext(ctx).Raw("SELECT id FROM outbox_parcels "+
-		"WHERE object_hash IN ? AND id > ? AND owner = ? AND put LIMIT 1", hashes, b.Parcel, owner).Scan(&later).Error
-	return len(later) > 0, fault("look for a later broadcast", err)
+	behind := s.db.read.WithContext(ctx).Model(&parcelRow{}).
+		Where("object_hash IN ? AND id > ? AND owner = ?", hashes, b.Parcel, owner).Session(&gorm.Session{})
+	var puts []int64
+	if err := behind.Where("put").Limit(1).Pluck("id", &puts).Error; err != nil || len(puts) > 0 {
+		return nil, len(puts) > 0, fault("look for a later broadcast", err)
+	}
+	var rows []parcelRow
+	if err := behind.Where("sealed IS NOT NULL").Select("id", "sealed").Order("id").Limit(laterAtOnce).Find(&rows).Error; err != nil {
+		return nil, false, fault("read later broadcasts", err)
+	}
+	for i := range rows {
+		if b, err := rows[i].open(s.sealer); err == nil {
+			later = append(later, b)
+		}
+	}
+	return later, false, nil
 }
 
 // Forget implements routing.OutboxStore. A parcel stays while an older one of its
-// object is open, which it makes pointless.
+// object is open, which it may make pointless.
 func (s *Outbox) Forget(ctx context.Context, before time.Time) (int64, error) {
+	if _, err := forget(ctx, "forget what broadcasts held", s.db, func(tx *gorm.DB) *gorm.DB {
+		return s.empty(tx, "")
+	}); err != nil {
+		return 0, err
+	}
 	return forget(ctx, "forget broadcasts that have ended", s.db, func(tx *gorm.DB) *gorm.DB {
 		skip := s.lock()
 		if skip != "" {
 			skip += " SKIP LOCKED" // replicas that clean up at once leave each other's rows alone
 		}
 		return tx.Exec("DELETE FROM outbox_parcels WHERE id IN (SELECT id FROM outbox_parcels ended "+
-			"WHERE sealed IS NULL AND ended_at < ? AND NOT EXISTS (SELECT 1 FROM outbox_parcels older "+
-			"WHERE older.object_hash = ended.object_hash AND older.id < ended.id AND older.sealed IS NOT NULL) "+
-			"LIMIT ?"+skip+")", before.UnixMicro(), batch)
+			"WHERE sealed IS NULL AND ended_at < ? AND NOT EXISTS ("+olderOpen+") LIMIT ?"+skip+")", before.UnixMicro(), batch)
 	})
 }
 
@@ -179,12 +230,15 @@ func (s *Outbox) EraseParcels(ctx context.Context, module, id string) (int64, er
 	return result.RowsAffected, fault("erase broadcasts", result.Error)
 }
 
-// change runs do in a transaction that does not outlive a replica that froze.
+// change runs do in a transaction that does not outlive a replica that froze. do
+// runs again when the server interrupted it.
 func (s *Outbox) change(ctx context.Context, do func(*gorm.DB) error) error {
-	return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := limitLocks(tx); err != nil {
-			return err
-		}
-		return do(tx)
+	return again(func() error {
+		return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			if err := limitLocks(tx); err != nil {
+				return err
+			}
+			return do(tx)
+		})
 	})
 }

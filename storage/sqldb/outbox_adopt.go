@@ -2,19 +2,50 @@ package sqldb
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"gorm.io/gorm"
 
+	"busbar/catalog"
 	"busbar/routing"
 )
 
-// lockAdoption lets replicas adopt one after the other, so that what one left is
-// not shared out among several; see lockLessons.
+// lockAdoption lets replicas adopt one after the other, so that no transaction waits
+// for rows of another; what one left in plenty may be shared out; see lockLessons.
 const lockAdoption = "SELECT pg_advisory_xact_lock(1651864162, 9)"
+
+// adoptRevisionsAtOnce and adoptParcelsAtOnce are the most that are adopted in one
+// transaction. While Redis is gone revisions become many, and all at once would
+// never be done in time. Parcels are opened: all of their bodies are in memory, of
+// Tokens a few megabytes.
+const (
+	adoptRevisionsAtOnce = 10_000
+	adoptParcelsAtOnce   = 2000
+)
 
 // Adopt implements routing.OutboxStore.
 func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
+	if from == to {
+		err = s.db.read.WithContext(ctx).
+			Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision", string(to)).Scan(&revisions).Error
+		if err != nil {
+			return nil, nil, fault("read which broadcasts are open", err)
+		}
+		_, parcels, err = s.adoptSome(ctx, from, to, 0)
+		return revisions, parcels, err
+	}
+	for {
+		some, sealed, err := s.adoptSome(ctx, from, to, adoptRevisionsAtOnce)
+		revisions, parcels = append(revisions, some...), append(parcels, sealed...)
+		if err != nil || len(some) < adoptRevisionsAtOnce {
+			return revisions, parcels, err
+		}
+	}
+}
+
+// adoptSome adopts at most so many revisions, the oldest first, and parcels.
+func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most int) (revisions []int64, parcels []*routing.Broadcast, err error) {
 	err = s.change(ctx, func(tx *gorm.DB) (err error) {
 		revisions, parcels = nil, nil
 		if s.lock() != "" {
@@ -22,7 +53,7 @@ func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisio
 				return err
 			}
 		}
-		if revisions, err = s.adoptRevisions(tx, from, to); err != nil {
+		if revisions, err = s.adoptRevisions(tx, from, to, most); err != nil {
 			return err
 		}
 		parcels, err = s.adoptParcels(tx, from, to)
@@ -34,10 +65,18 @@ func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisio
 	return revisions, parcels, nil
 }
 
-func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisions []int64, err error) {
-	err = tx.Raw("UPDATE outbox_commits SET replica = ? WHERE replica = ? AND revision IN "+
-		"(SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision"+s.lock()+") RETURNING revision",
-		string(to), string(from), string(from)).Scan(&revisions).Error
+func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID, most int) (revisions []int64, err error) {
+	if most == 0 {
+		return nil, nil
+	}
+	var found []int64
+	err = tx.Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision LIMIT ?"+s.lock(),
+		string(from), most).Scan(&found).Error
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	err = tx.Raw("UPDATE outbox_commits SET replica = ? WHERE replica = ? AND revision BETWEEN ? AND ? RETURNING revision",
+		string(to), string(from), found[0], found[len(found)-1]).Scan(&revisions).Error
 	slices.Sort(revisions)
 	return revisions, err
 }
@@ -46,8 +85,12 @@ func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisi
 // pointless.
 func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
 	var rows []parcelRow
-	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL ORDER BY id"+s.lock(),
-		string(from)).Scan(&rows).Error
+	most := adoptParcelsAtOnce
+	if from == to {
+		most = math.MaxInt32
+	}
+	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL AND ended_at IS NULL "+
+		"ORDER BY id LIMIT ?"+s.lock(), string(from), most).Scan(&rows).Error
 	if err != nil {
 		return nil, err
 	}
@@ -132,4 +175,31 @@ func (s *Outbox) adopted(ctx context.Context, to routing.ReplicaID, revisions []
 		err = tx.Table("outbox_parcels").Where("id = ? AND replica = ?", parcels[0].Parcel, string(to)).Count(&n).Error
 	}
 	return err == nil && n == 1
+}
+
+// Left implements routing.OutboxStore.
+func (s *Outbox) Left(ctx context.Context, revisions []int64, each func(revision int64, row catalog.Row) error) error {
+	var commits []struct {
+		Revision int64
+		Objects  []byte
+	}
+	err := s.db.read.WithContext(ctx).Raw("SELECT revision, objects FROM outbox_commits WHERE replica = ? AND revision IN ? ORDER BY revision",
+		string(s.replica), rising(revisions)).Scan(&commits).Error
+	if err != nil {
+		return fault("read what open commits wrote", err)
+	}
+	for _, commit := range commits {
+		rows := s.db.read.WithContext(ctx)
+		if commit.Objects == nil {
+			rows = rows.Raw("SELECT "+catalogColumns+" FROM catalog WHERE revision = ? ORDER BY seq", commit.Revision)
+		} else {
+			keys := slices.Collect(slices.Chunk(commit.Objects, keyLength))
+			rows = rows.Raw("SELECT "+catalogColumns+" FROM catalog WHERE key IN ? ORDER BY seq", keys)
+		}
+		var reader catalogReader
+		if _, err := reader.read(rows, func(row catalog.Row) error { return each(commit.Revision, row) }); err != nil {
+			return fault("read what open commits wrote", err)
+		}
+	}
+	return nil
 }

@@ -155,33 +155,23 @@ func (s *Platforms) Delete(ctx context.Context, id parties.PlatformID) (int64, e
 // raise comes first: it locks the row, so that changes are made one after the
 // other and become visible in the order of their revisions.
 func (s *Platforms) change(ctx context.Context, what string, do func(tx *gorm.DB, revision int64) error) (revision int64, err error) {
-	err = s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := limitLocks(tx); err != nil {
-			return err
-		}
-		raise := tx.Raw("UPDATE directory SET revision = revision + 1 WHERE id = 1 RETURNING revision").Scan(&revision)
-		if raise.Error != nil {
-			return raise.Error
-		}
-		return do(tx, revision)
+	err = again(func() error {
+		return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			if err := limitLocks(tx); err != nil {
+				return err
+			}
+			raise := tx.Raw("UPDATE directory SET revision = revision + 1 WHERE id = 1 RETURNING revision").Scan(&revision)
+			if raise.Error != nil {
+				return raise.Error
+			}
+			return do(tx, revision)
+		})
 	})
 	if err != nil {
 		return 0, fault(what, err)
 	}
 	return revision, nil
 }
-
-// limitLocks keeps a replica that froze in mid-transaction from holding back
-// the changes of all others. On SQLite there are no others.
-func limitLocks(tx *gorm.DB) error {
-	if tx.Name() != "postgres" {
-		return nil
-	}
-	return tx.Exec(limitsOfLocks).Error
-}
-
-const limitsOfLocks = "SELECT set_config('lock_timeout', '10s', true), " +
-	"set_config('idle_in_transaction_session_timeout', '10s', true)"
 
 // checkClaims fails with a *TakenError naming the first of p's claims that
 // another platform holds. Changes are serial, so what it finds stays true.

@@ -53,11 +53,16 @@ func TestOutbox(t *testing.T, open func(*testing.T) (a, b OutboxReplica)) {
 		"what is unknown or ended twice harms nobody":       endedTwice,
 		"another replica's revision cannot be ended":        endedOfAnother,
 		"what was adopted is open under the new name":       adoptedIsOwn,
+		"what an open commit wrote is told as it is now":    writtenAgain,
 		"a replica is told what it has open itself":         adoptedFromItself,
 		"much is adopted and ended":                         muchIsAdopted,
+		"very many parcels are adopted in parts":            parcelsInParts,
 		"a later PUT makes parcels pointless":               pointlessParcels,
 		"a later PUT that ended makes them pointless too":   pointlessByEnded,
 		"parcels of other objects are not pointless":        notPointless,
+		"what is behind an open parcel is kept":             laterIsKept,
+		"a later PUT is all that need be sent":              nothingBehindAPut,
+		"much that is behind is told in parts":              laterInParts,
 		"what is forgotten ended before":                    forgetParcels,
 		"a PUT is remembered while an older push is open":   forgetNotYet,
 		"of two that adopt at once one gets it":             concurrentAdoption,
@@ -78,9 +83,7 @@ func emptyOutbox(t *testing.T, a, b OutboxReplica) {
 	wantOpen(t, a)
 	wantAdopted(t, b, a.ID, nil)
 	wantAdopted(t, b, "unknown", nil)
-	if outdated, err := a.Outbox.Outdated(t.Context(), Parcel("PUT", "uid")); outdated || err != nil {
-		t.Errorf("Outdated of no parcel = %t, %v", outdated, err)
-	}
+	wantLater(t, a, Parcel("PUT", "uid"))
 }
 
 func commitsAreOpen(t *testing.T, a, b OutboxReplica) {
@@ -208,6 +211,30 @@ func adoptedIsOwn(t *testing.T, a, b OutboxReplica) {
 	wantOpen(t, a)
 }
 
+// writtenAgain: the later commit may be about another part of the object.
+func writtenAgain(t *testing.T, a, b OutboxReplica) {
+	commit(t, a.Catalog, Location("x", 1, 0), Location("y", 2, 0))
+	commit(t, b.Catalog, Location("y", 2, 0))
+	ended(t, b, []int64{2}, nil)
+	wantAdopted(t, b, a.ID, []int64{1})
+	var got []string
+	err := b.Outbox.Left(t.Context(), []int64{1}, func(revision int64, row catalog.Row) error {
+		got = append(got, fmt.Sprint(row.Key.ID, " of ", revision, " at ", row.Revision))
+		return nil
+	})
+	if want := []string{"x of 1 at 1", "y of 1 at 2"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("Left = %q, %v, want %q", got, err, want)
+	}
+	err = a.Outbox.Left(t.Context(), []int64{1, 2, 7}, func(int64, catalog.Row) error { return errors.New("not its own") })
+	if err != nil {
+		t.Errorf("Left of what another has or what has ended: %v", err)
+	}
+	failing := errors.New("no more")
+	if err := b.Outbox.Left(t.Context(), []int64{1}, func(int64, catalog.Row) error { return failing }); !errors.Is(err, failing) {
+		t.Errorf("Left with an each that fails: %v", err)
+	}
+}
+
 func muchIsAdopted(t *testing.T, a, b OutboxReplica) {
 	const many = 1100 // more than one statement takes
 	parcels, numbers, revisions := make([]*routing.Broadcast, many), make([]int64, many), make([]int64, many)
@@ -223,6 +250,26 @@ func muchIsAdopted(t *testing.T, a, b OutboxReplica) {
 	}
 	ended(t, b, revisions, numbers)
 	wantOpen(t, a)
+}
+
+func parcelsInParts(t *testing.T, a, b OutboxReplica) {
+	parcels := make([]*routing.Broadcast, 2001)
+	for i := range parcels {
+		parcels[i] = Parcel("PUT", fmt.Sprint(i))
+		parcels[i].Body = nil
+	}
+	saveParcels(t, a, parcels...)
+	for first := range 2 {
+		_, got, err := b.Outbox.Adopt(t.Context(), a.ID, b.ID)
+		want := [][]*routing.Broadcast{parcels[:2000], parcels[2000:]}[first]
+		if err != nil || len(got) != len(want) || got[0].Object != want[0].Object || got[len(got)-1].Object != want[len(want)-1].Object {
+			t.Fatalf("adopted %d in part %d, %v; want %d", len(got), first, err, len(want))
+		}
+	}
+	wantOpen(t, a, b.ID)
+	if _, got, err := b.Outbox.Adopt(t.Context(), b.ID, b.ID); err != nil || len(got) != len(parcels) {
+		t.Errorf("of its own it is told %d, %v, want %d", len(got), err, len(parcels))
+	}
 }
 
 func pointlessParcels(t *testing.T, a, b OutboxReplica) {
@@ -257,6 +304,69 @@ func notPointless(t *testing.T, a, b OutboxReplica) {
 	wantAdopted(t, b, a.ID, nil, parcels...)
 }
 
+// X dies when its PUT has arrived and Z's PATCH as well: whoever sends the PUT again
+// must send the PATCH behind it.
+func laterIsKept(t *testing.T, x, z OutboxReplica) {
+	put, patch, other := Parcel("PUT", "uid"), Parcel("PATCH", "UID"), Parcel("PATCH", "other")
+	saveParcels(t, x, put)
+	saveParcels(t, z, patch, other)
+	wantLater(t, z, put, patch)
+	ended(t, z, nil, []int64{patch.Parcel, other.Parcel})
+	wantOpen(t, z, x.ID)
+	wantAdopted(t, z, z.ID, nil)
+	wantLater(t, z, put, patch)
+	wantParcelsForgotten(t, z, time.Now().Add(time.Minute), 1) // the other one
+	wantAdopted(t, z, x.ID, nil, put)
+	wantLater(t, z, put, patch)
+	newer := Parcel("PATCH", "uid")
+	saveParcels(t, x, newer)
+	wantLater(t, z, put, patch, newer)
+	wantLater(t, z, patch, newer)
+	ended(t, z, nil, []int64{put.Parcel})
+	wantLater(t, z, put, newer) // what ended is forgotten
+	wantParcelsForgotten(t, z, time.Now().Add(time.Minute), 2)
+	wantAdopted(t, z, x.ID, nil, newer)
+}
+
+func nothingBehindAPut(t *testing.T, x, z OutboxReplica) {
+	first, patch, put, last := Parcel("PUT", "uid"), Parcel("PATCH", "uid"), Parcel("PUT", "uid"), Parcel("PATCH", "uid")
+	saveParcels(t, x, first)
+	saveParcels(t, z, patch, put, last)
+	ended(t, z, nil, []int64{patch.Parcel, put.Parcel, last.Parcel})
+	wantOutdated(t, x, true, first, patch)
+	wantLater(t, x, first)
+	wantAdopted(t, z, x.ID, nil)
+	wantOpen(t, z)
+	wantLater(t, z, put)
+}
+
+func laterInParts(t *testing.T, x, z OutboxReplica) {
+	put, patches, numbers := Parcel("PUT", "uid"), make([]*routing.Broadcast, 250), make([]int64, 250)
+	for i := range patches {
+		patches[i] = Parcel("PATCH", "uid")
+	}
+	saveParcels(t, x, put)
+	saveParcels(t, z, patches...)
+	for i, p := range patches {
+		numbers[i] = p.Parcel
+	}
+	ended(t, z, nil, numbers)
+	var got []*routing.Broadcast
+	for b := put; b != nil; {
+		later, outdated, err := z.Outbox.Later(t.Context(), b)
+		if outdated || err != nil {
+			t.Fatalf("outdated %t, %v", outdated, err)
+		}
+		if b = nil; len(later) > 0 {
+			b = later[len(later)-1]
+		}
+		got = append(got, later...)
+	}
+	if d := cmp.Diff(patches, got); d != "" {
+		t.Errorf("parcels differ (-want +got):\n%s", d)
+	}
+}
+
 func forgetParcels(t *testing.T, a, b OutboxReplica) {
 	before := time.Now().Add(-time.Minute)
 	old, open := Parcel("PUT", "old"), Parcel("PUT", "open")
@@ -286,11 +396,11 @@ func outboxGivenUp(t *testing.T, a, b OutboxReplica) {
 	saveParcels(t, b, kept)
 	_, replicasErr := a.Outbox.Replicas(ctx)
 	_, _, adoptErr := a.Outbox.Adopt(ctx, b.ID, a.ID)
-	_, outdatedErr := a.Outbox.Outdated(ctx, kept)
+	_, _, laterErr := a.Outbox.Later(ctx, kept)
 	_, forgetErr := a.Outbox.Forget(ctx, at(0))
 	for what, err := range map[string]error{
 		"Save": a.Outbox.Save(ctx, a.ID, []*routing.Broadcast{parcel}), "Replicas": replicasErr, "Adopt": adoptErr,
-		"Outdated": outdatedErr, "Forget": forgetErr,
+		"Later": laterErr, "Forget": forgetErr,
 		"Ended of revisions": a.Outbox.Ended(ctx, []int64{1}, nil), "Ended of parcels": a.Outbox.Ended(ctx, nil, []int64{1}),
 	} {
 		if !errors.Is(err, context.Canceled) {
@@ -347,9 +457,20 @@ func wantAdopted(t *testing.T, r OutboxReplica, from routing.ReplicaID, revision
 func wantOutdated(t *testing.T, r OutboxReplica, want bool, parcels ...*routing.Broadcast) {
 	t.Helper()
 	for _, p := range parcels {
-		if got, err := r.Outbox.Outdated(t.Context(), p); err != nil || got != want {
+		if _, got, err := r.Outbox.Later(t.Context(), p); err != nil || got != want {
 			t.Errorf("%s %s, parcel %d: outdated %t, %v, want %t", p.Method, p.Object, p.Parcel, got, err, want)
 		}
+	}
+}
+
+func wantLater(t *testing.T, r OutboxReplica, b *routing.Broadcast, want ...*routing.Broadcast) {
+	t.Helper()
+	got, _, err := r.Outbox.Later(t.Context(), b)
+	if err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("Later than %s: parcels differ (-want +got):\n%s", b.Method, d)
 	}
 }
 

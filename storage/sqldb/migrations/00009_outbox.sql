@@ -4,9 +4,14 @@
 -- The row is written in the revision's own transaction. A previous binary writes
 -- none: what it has under way it knows by the mark. One index answers all that is
 -- asked; a second would be felt by every commit.
+--
+-- objects are the keys of the rows that the commit wrote, one behind the other: a
+-- later commit may write them again, for another part of the object. NULL is those
+-- that still have the revision.
 CREATE TABLE outbox_commits (
     replica  TEXT   NOT NULL,
     revision BIGINT NOT NULL,
+    objects  BYTEA,
     PRIMARY KEY (replica, revision)
 );
 
@@ -33,7 +38,7 @@ CREATE TABLE outbox_parcels (
     object_hash BYTEA   NOT NULL,
     owner       TEXT    NOT NULL, -- country code and party id, like NLCPA
     put         BOOLEAN NOT NULL, -- the whole object, which makes older ones pointless
-    sealed      TEXT,             -- NULL once it has ended
+    sealed      TEXT,             -- NULL once it has ended, and no older one of its object is open
     ended_at    BIGINT
 );
 CREATE INDEX outbox_parcels_open ON outbox_parcels (replica, id) WHERE sealed IS NOT NULL;

@@ -1,0 +1,176 @@
+package hub_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"busbar/hub"
+	"busbar/hub/hubtest"
+	"busbar/storage/storagetest"
+)
+
+// stream opens the stream of a replica; it is listening when this returns. Lines
+// that are empty or comments are left out.
+func stream(t *testing.T, h *hubtest.Hub, query string) <-chan string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "GET", h.AdminURL+"/api/v1/messages/stream"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+h.AdminToken)
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	lines, scanner := make(chan string, 1000), bufio.NewScanner(response.Body)
+	if !scanner.Scan() || scanner.Text() != ": listening" {
+		t.Fatalf("the stream begins with %q", scanner.Text())
+	}
+	go func() {
+		defer close(lines)
+		for scanner.Scan() {
+			if line := scanner.Text(); line != "" && !strings.HasPrefix(line, ":") {
+				lines <- line
+			}
+		}
+	}()
+	return lines
+}
+
+// until reads a stream up to a line that contains the text, and returns it.
+func until(t *testing.T, lines <-chan string, text string) string {
+	t.Helper()
+	for line := range lines {
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+	t.Fatalf("the stream ended before %s", text)
+	return ""
+}
+
+// overviewUntil asks a replica for the overview until it is as wanted.
+func overviewUntil(t *testing.T, h *hubtest.Hub, wanted func(map[string]any) bool) map[string]any {
+	t.Helper()
+	for {
+		_, o := h.Admin("GET", "/api/v1/overview", nil)
+		if wanted(o) {
+			return o
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("overview %v", o)
+		case <-time.After(20 * time.Millisecond): // figures are reported once a second
+		}
+	}
+}
+
+func TestReplicas_TheOperatorSeesAllOfThem(t *testing.T) {
+	t.Parallel()
+	both := shared(t)
+	one, two := hubtest.Start(t, both), hubtest.Start(t, both)
+	cpo := one.Platform("cpo", "NL/CPA:CPO")
+	one.Platform("msp", "DE/MSP:EMSP")
+	live := stream(t, two, "?from=NLCPA")
+	const sent = 5
+	for i := range sent {
+		got := cpo.Send(hubtest.Request{
+			Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP",
+			Header: http.Header{"X-Correlation-Id": {fmt.Sprint("live-", i)}},
+		})
+		wantHTTP(t, "a message at one", got, 200, 1000)
+	}
+	for i := range sent {
+		if line := until(t, live, "correlation_id"); !strings.Contains(line, fmt.Sprint(`"live-`, i, `"`)) {
+			t.Errorf("heard %s, want message %d", line, i)
+		}
+	}
+	for _, h := range []*hubtest.Hub{one, two} {
+		o := overviewUntil(t, h, func(o map[string]any) bool {
+			return o["last_minute"].(map[string]any)["messages"].(float64) >= sent && len(o["replicas"].([]any)) == 2
+		})
+		if n := o["last_minute"].(map[string]any)["messages"].(float64); o["partial"] != false || n != sent {
+			t.Errorf("%v messages, partial %v", n, o["partial"])
+		}
+	}
+}
+
+func TestReplicas_RedisGoneIsSaidInStreamAndOverview(t *testing.T) {
+	t.Parallel()
+	line, redis := storagetest.NewLine(t, storagetest.Redis(t))
+	both := shared(t)
+	h := hubtest.Start(t, both, func(c *hub.Config) { c.Redis = redis })
+	cpo := h.Platform("cpo", "NL/CPA:CPO")
+	h.Platform("msp", "DE/MSP:EMSP")
+	live := stream(t, h, "")
+	line.Cut()
+	if data := until(t, live, "partial"); data != `data: {"partial":true}` {
+		t.Errorf("%s", data)
+	}
+	wantHTTP(t, "without Redis", cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"}), 200, 1000)
+	until(t, live, `"from":"NLCPA"`)
+	o := overviewUntil(t, h, func(o map[string]any) bool { return o["partial"] == true })
+	if needs := fmt.Sprint(o["needs_attention"]); len(o["replicas"].([]any)) != 1 || !strings.Contains(needs, "Redis does not answer") {
+		t.Errorf("replicas %v, needs attention: %s", o["replicas"], needs)
+	}
+	line.Mend()
+	if data := until(t, live, "partial"); data != `data: {"partial":false}` {
+		t.Errorf("%s", data)
+	}
+	overviewUntil(t, h, func(o map[string]any) bool { return o["partial"] == false })
+}
+
+// The replica that accepts a broadcast has its message, the one that fans it out
+// its legs: either shows both, in the stream at once, and in the list when they
+// are stored.
+func TestReplicas_ABroadcastIsShownWholeByEither(t *testing.T) {
+	t.Parallel()
+	all := shared(t)
+	one, two := hubtest.Start(t, all), hubtest.Start(t, all)
+	cpo := one.Platform("cpo", "NL/CPA:CPO")
+	one.Platform("msp", "DE/MSP:EMSP")
+	streams := []<-chan string{stream(t, one, ""), stream(t, two, "")}
+	const pushes = 8 // in as many partitions, which the two share
+	for i := range pushes {
+		id := fmt.Sprint("T", i)
+		got := cpo.Send(hubtest.Request{
+			Method: "PUT", Path: "/ocpi/2.2.1/receiver/tariffs/NL/CPA/" + id, To: "EU/BUS", Body: location(id, newYear, ""),
+			Header: http.Header{"X-Correlation-Id": {id}},
+		})
+		wantHTTP(t, "a push", got, 200, 1000)
+	}
+	for _, lines := range streams {
+		seen := map[string]int{} // a message and its legs, in whichever order
+		for len(seen) < 2*pushes {
+			event := until(t, lines, "event: ")
+			data := <-lines
+			for i := range pushes {
+				if strings.Contains(data, fmt.Sprint(`"correlation_id":"T`, i, `"`)) {
+					seen[fmt.Sprint(event, i)]++
+				}
+			}
+		}
+		for event, n := range seen {
+			if n != 1 {
+				t.Errorf("%s came %d times", event, n)
+			}
+		}
+	}
+	for _, h := range []*hubtest.Hub{one, two} {
+		for i := range pushes {
+			for wanted := false; !wanted; <-time.After(20 * time.Millisecond) { // segments are stored once a second
+				status, m := h.Admin("GET", fmt.Sprint("/api/v1/messages/T", i), nil)
+				legs, _ := m["legs"].(map[string]any)
+				wanted = status == 200 && legs["total"] == 1.0 && legs["ok"] == 1.0
+				if t.Context().Err() != nil {
+					t.Fatalf("message %v", m)
+				}
+			}
+		}
+	}
+}
