@@ -110,7 +110,7 @@ func BenchmarkCommitBesideASlowReplica(b *testing.B) {
 }
 
 // slowLine leads to the server of a URL, so long there and back.
-func slowLine(b *testing.B, serverURL string, roundTrip time.Duration) string {
+func slowLine(b testing.TB, serverURL string, roundTrip time.Duration) string {
 	b.Helper()
 	server, err := url.Parse(serverURL)
 	if err != nil {
