@@ -163,17 +163,9 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 	var o *overlay
 	_, err := c.cfg.Store.Commit(ctx, c.revision, func(newer []Row, revision, lastSeq int64) []Row {
 		o = newOverlay(c, newer, revision, lastSeq)
-		if revision <= c.revision {
-			return nil
+		if revision > c.revision {
+			o.merge(batch)
 		}
-		for o.taken < len(batch) && o.size < maxBatchBytes {
-			w := batch[o.taken]
-			w.applied, w.refusal = o.apply(w.push)
-			w.writes = o.draft(w.key).writes
-			o.taken++
-		}
-		o.tellOvertaken(batch[:o.taken])
-		o.rows = o.written()
 		return o.rows
 	})
 	if err != nil && o != nil && len(o.rows) > 0 {
@@ -245,6 +237,18 @@ func (o *overlay) draft(k Key) *draft {
 	}
 	o.drafts[k] = d
 	return d
+}
+
+// merge merges pushes, or as many of them as are written at once.
+func (o *overlay) merge(batch []*waiter) {
+	for o.taken < len(batch) && o.size < maxBatchBytes {
+		w := batch[o.taken]
+		w.applied, w.refusal = o.apply(w.push)
+		w.writes = o.draft(w.key).writes
+		o.taken++
+	}
+	o.tellOvertaken(batch[:o.taken])
+	o.rows = o.written()
 }
 
 // apply merges one push.

@@ -20,6 +20,9 @@ type Catalog struct {
 	replica routing.ReplicaID
 	// known is the record's clock as it was last seen.
 	known atomic.Pointer[clock]
+	// inVain are how many bytes the last commit sent in vain, since others were
+	// faster.
+	inVain atomic.Int64
 }
 
 var _ catalog.Store = (*Catalog)(nil)
@@ -123,8 +126,8 @@ func (s *Catalog) commitIn(tx *gorm.DB, have int64, decide catalog.Decide) (revi
 	if err != nil {
 		return 0, err
 	}
-	if p.upTo < p.Revision {
-		return 0, catalog.ErrBehind
+	if err := p.behind(); err != nil {
+		return 0, err
 	}
 	rows := decide(p.rows, p.Revision+1, p.LastSeq)
 	if len(rows) == 0 {

@@ -21,6 +21,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"busbar/catalog"
+	"busbar/routing"
 	"busbar/storage/sqldb"
 	"busbar/storage/storagetest"
 )
@@ -29,79 +30,97 @@ import (
 const perCommit = 500
 
 // BenchmarkCommit compares a batch of pushes with the same pushes one by one
-// (performance.md, P7). Nine in ten change an object, the others are new.
+// (performance.md, P7), by one replica and by several at once. Nine in ten change an
+// object, the others are new.
 func BenchmarkCommit(b *testing.B) {
 	for _, rows := range []int{1, perCommit} {
-		b.Run(fmt.Sprint(rows, "RowsOnPostgres"), func(b *testing.B) { benchmarkCommit(b, benchPostgres(b), rows) })
+		for _, replicas := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%dRowsOnPostgresBy%d", rows, replicas), func(b *testing.B) {
+				server := storagetest.Postgres(b)
+				stores := make([]*sqldb.Catalog, replicas)
+				for i := range stores {
+					stores[i] = benchOpen(b, server).Catalog(routing.ReplicaID(fmt.Sprint("replica ", i)))
+				}
+				benchmarkCommit(b, rows, stores...)
+			})
+		}
 		b.Run(fmt.Sprint(rows, "RowsOnSQLite"), func(b *testing.B) {
 			db, err := sqldb.OpenSQLite(b.Context(), b.TempDir()+"/hub.db")
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer db.Close()
-			benchmarkCommit(b, db, rows)
+			benchmarkCommit(b, rows, db.Catalog("a"))
 		})
 	}
 	b.Run("500OneRowUpsertsByGormOn8Connections", benchmarkUpserts)
 }
 
-func benchmarkCommit(b *testing.B, db *sqldb.DB, size int) {
-	store, documents := db.Catalog("a"), newDocuments()
-	have := int64(0)
-	for b.Loop() {
-		var err error
-		have, err = store.Commit(b.Context(), have, func(_ []catalog.Row, revision, _ int64) []catalog.Row {
-			rows := make([]catalog.Row, size)
-			for i := range rows {
-				rows[i] = documents.next()
+func benchmarkCommit(b *testing.B, size int, stores ...*sqldb.Catalog) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var committing sync.WaitGroup
+	b.ResetTimer()
+	for i, store := range stores {
+		documents := newDocuments()
+		documents.of, documents.among = int64(i), int64(len(stores))
+		committing.Go(func() {
+			for have := int64(0); left.Add(-1) >= 0 && !b.Failed(); {
+				rows := make([]catalog.Row, size)
+				for i := range rows {
+					rows[i] = documents.next()
+				}
+				have = commits(b.Context(), b, store, have, func(int64, int64) []catalog.Row { return rows })
 			}
-			return rows
 		})
-		if err != nil {
-			b.Fatal(err)
-		}
 	}
+	committing.Wait()
 	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
 }
 
-// BenchmarkCommitBesideASlowReplica counts what one replica commits while another,
-// 50 ms away from the database, has always something to commit.
-func BenchmarkCommitBesideASlowReplica(b *testing.B) {
-	server := storagetest.Postgres(b)
-	open := func(url string) *sqldb.DB {
-		db, err := sqldb.OpenPostgres(b.Context(), url, 10*time.Second)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { db.Close() })
-		return db
-	}
-	fast, slow := open(server).Catalog("fast"), open(slowLine(b, server, 50*time.Millisecond)).Catalog("slow")
-	commits := func(ctx context.Context, store *sqldb.Catalog, have int64) (int64, error) {
-		return store.Commit(ctx, have, func(_ []catalog.Row, revision, lastSeq int64) []catalog.Row {
-			return []catalog.Row{storagetest.Location(fmt.Sprint("LOC", revision), lastSeq+1, revision)}
+// commits commits, and follows the record first if that is needed.
+func commits(ctx context.Context, b *testing.B, store *sqldb.Catalog, have int64, rows func(revision, lastSeq int64) []catalog.Row) int64 {
+	for {
+		revision, err := store.Commit(ctx, have, func(_ []catalog.Row, revision, lastSeq int64) []catalog.Row {
+			return rows(revision, lastSeq)
 		})
+		if errors.Is(err, catalog.ErrBehind) {
+			_, have, err = store.Since(ctx, have)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			b.Error(err)
+		}
+		return revision
+	}
+}
+
+// BenchmarkCommitBesideASlowReplica counts what one replica commits while another,
+// this far away from the database, has always something to commit.
+func BenchmarkCommitBesideASlowReplica(b *testing.B) {
+	for _, roundTrip := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond} {
+		b.Run(roundTrip.String(), func(b *testing.B) { benchmarkBeside(b, roundTrip) })
+	}
+}
+
+func benchmarkBeside(b *testing.B, roundTrip time.Duration) {
+	server := storagetest.Postgres(b)
+	fast, slow := benchOpen(b, server).Catalog("fast"), benchOpen(b, slowLine(b, server, roundTrip)).Catalog("slow")
+	one := func(revision, lastSeq int64) []catalog.Row {
+		return []catalog.Row{storagetest.Location(fmt.Sprint("LOC", revision), lastSeq+1, revision)}
 	}
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	var slows atomic.Int64
 	running.Go(func() {
-		for have := int64(0); ctx.Err() == nil; {
-			var err error
-			if have, err = commits(ctx, slow, have); err == nil {
-				slows.Add(1)
-			} else if errors.Is(err, catalog.ErrBehind) {
-				have, _ = slow.Revision(ctx)
-			} else if ctx.Err() == nil {
-				b.Error(err)
-			}
+		for have := int64(0); ctx.Err() == nil; slows.Add(1) {
+			have = commits(ctx, b, slow, have, one)
 		}
 	})
 	for have := int64(0); b.Loop(); {
-		var err error
-		if have, err = commits(b.Context(), fast, have); err != nil {
-			b.Fatal(err)
-		}
+		have = commits(b.Context(), b, fast, have, one)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fast/s")
 	b.ReportMetric(float64(slows.Load())/b.Elapsed().Seconds(), "slow/s")
@@ -246,9 +265,11 @@ func benchmarkLoad(b *testing.B, db *sqldb.DB) {
 	}
 }
 
-func benchPostgres(b *testing.B) *sqldb.DB {
+func benchPostgres(b *testing.B) *sqldb.DB { return benchOpen(b, storagetest.Postgres(b)) }
+
+func benchOpen(b *testing.B, url string) *sqldb.DB {
 	b.Helper()
-	db, err := sqldb.OpenPostgres(context.Background(), storagetest.Postgres(b), 10*time.Second)
+	db, err := sqldb.OpenPostgres(context.Background(), url, 10*time.Second)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -260,6 +281,8 @@ func benchPostgres(b *testing.B) *sqldb.DB {
 type documents struct {
 	given int64
 	body  string
+	// Those of several generators differ: this one is one of so many. 0 is one.
+	of, among int64
 }
 
 func newDocuments() *documents {
@@ -284,6 +307,7 @@ func (d *documents) next() catalog.Row {
 }
 
 func (d *documents) at(n int64) catalog.Row {
+	n = n*max(d.among, 1) + d.of
 	row := storagetest.Location(fmt.Sprintf("LOC%d", n), n+1, 0)
 	row.Document = fmt.Appendf(nil, `{"id":"LOC%d","name":"%x","evses":[%s{}]}`, n, rand.Uint64(), d.body)
 	return row

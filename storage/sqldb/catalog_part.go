@@ -42,6 +42,14 @@ FROM part LEFT JOIN (
 	SELECT %[3]s FROM catalog WHERE revision > ? AND revision <= (SELECT up_to FROM part)) AS news ON TRUE
 ORDER BY revision, seq`, sincePage, sinceBytes, catalogColumns)
 
+// behind is ErrBehind when there is more than the part.
+func (p *part) behind() error {
+	if p.upTo < p.Revision {
+		return catalog.ErrBehind
+	}
+	return nil
+}
+
 func readPart(tx *gorm.DB, revision int64) (part, error) {
 	rows, err := tx.Raw(partQuery, revision, revision).Rows()
 	if err != nil {

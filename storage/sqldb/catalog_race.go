@@ -17,12 +17,18 @@ import (
 // holds all others back.
 const mostRaces = 2
 
+// mostInVain is from how many bytes sent in vain on the next commit does not race:
+// large batches of replicas that commit all the time cost more than a round trip.
+const mostInVain = 64 << 10
+
 // turn is one commit on Postgres, on one connection.
 type turn struct {
 	*Catalog
 	conn   *pgx.Conn
 	have   int64
 	decide catalog.Decide
+	// lost are bytes that were sent in vain.
+	lost int64
 }
 
 // commitBesideOthers writes by one statement that does nothing when the record is
@@ -42,8 +48,12 @@ func (s *Catalog) commitBesideOthers(ctx context.Context, have int64, decide cat
 	}
 	defer conn.Close()
 	err = conn.Raw(func(driver any) (err error) {
-		t := turn{s, driver.(*stdlib.Conn).Conn(), have, decide}
-		revision, err = t.race(ctx)
+		t := turn{Catalog: s, conn: driver.(*stdlib.Conn).Conn(), have: have, decide: decide}
+		if s.inVain.Load() > mostInVain {
+			revision, err = t.hold(ctx)
+		} else {
+			revision, err = t.race(ctx)
+		}
 		return err
 	})
 	return revision, err
@@ -62,8 +72,10 @@ func (t *turn) race(ctx context.Context) (revision int64, err error) {
 		case len(rows) > 0:
 			won, err := t.write(ctx, rows, p.clock)
 			if won || err != nil && !outOfStep(err) {
+				t.inVain.Store(t.lost)
 				return p.Revision + 1, err
 			}
+			t.lost += size(rows)
 			races++
 		case !remembered: // else only a look tells that it is so
 			return p.Revision, nil
@@ -88,10 +100,10 @@ func (t *turn) read(ctx context.Context) (p part, err error) {
 		return part{}, err
 	}
 	defer rows.Close()
-	if p, err = scanPart(rows); err == nil && p.upTo < p.Revision {
-		err = catalog.ErrBehind
+	if p, err = scanPart(rows); err != nil {
+		return part{}, err
 	}
-	return p, err
+	return p, p.behind()
 }
 
 // write commits rows if the clock is still now. What is sent at once is a
@@ -109,29 +121,23 @@ func (t *turn) write(ctx context.Context, rows []catalog.Row, now clock) (won bo
 	return won, nil
 }
 
-// hold commits while the clock's row is locked. The lock and what it lets be read
-// are asked for at once, as are the rows and the end.
+// hold commits while the clock's row is locked, and asks for the rows and the end at
+// once.
 func (t *turn) hold(ctx context.Context) (revision int64, err error) {
 	defer t.release()
-	var p part
-	var lock, end pgx.Batch
-	lock.Queue("BEGIN ISOLATION LEVEL READ COMMITTED") // each statement looks anew
-	lock.Queue(limitsOfLocks)
-	lock.Queue("SELECT FROM catalog_clock WHERE id = 1 FOR UPDATE")
-	lock.Queue(partOnPostgres, t.have).Query(func(rows pgx.Rows) (err error) {
-		p, err = scanPart(rows)
-		return err
-	})
-	if err := t.conn.SendBatch(ctx, &lock).Close(); err != nil {
+	p, err := t.lock(ctx)
+	if err != nil {
 		return 0, nothingWritten(err)
-	}
-	if p.upTo < p.Revision {
-		return 0, catalog.ErrBehind
 	}
 	rows := t.decide(p.rows, p.Revision+1, p.LastSeq)
 	if len(rows) == 0 {
 		return p.Revision, nil
 	}
+	if t.lost == 0 && p.Revision > t.have {
+		t.lost = size(rows) // they would have been sent in vain again
+	}
+	t.inVain.Store(t.lost)
+	var end pgx.Batch
 	var written bool
 	next := t.queue(&end, rows, p.clock, &written)
 	end.Queue("COMMIT")
@@ -143,6 +149,22 @@ func (t *turn) hold(ctx context.Context) (revision int64, err error) {
 	}
 	t.known.Store(&next)
 	return next.Revision, nil
+}
+
+// lock asks at once for the lock and for what it lets be read.
+func (t *turn) lock(ctx context.Context) (p part, err error) {
+	var batch pgx.Batch
+	batch.Queue("BEGIN ISOLATION LEVEL READ COMMITTED") // each statement looks anew
+	batch.Queue(limitsOfLocks)
+	batch.Queue("SELECT FROM catalog_clock WHERE id = 1 FOR UPDATE")
+	batch.Queue(partOnPostgres, t.have).Query(func(rows pgx.Rows) (err error) {
+		p, err = scanPart(rows)
+		return err
+	})
+	if err := t.conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return part{}, err
+	}
+	return p, p.behind()
 }
 
 // releaseTimeout bounds how long the end of a transaction is waited for, whose
@@ -183,6 +205,13 @@ var commitStatement = "WITH clock AS (" +
 	catalogConflict
 
 var noColumns = new(catalogColumnSet).columns()
+
+func size(rows []catalog.Row) (bytes int64) {
+	for i := range rows {
+		bytes += int64(len(rows[i].Document))
+	}
+	return bytes
+}
 
 // queue adds the statement to a batch, and tells what the clock will be.
 func (t *turn) queue(batch *pgx.Batch, rows []catalog.Row, now clock, written *bool) (next clock) {
