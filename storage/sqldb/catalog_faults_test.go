@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"busbar/catalog"
+	"busbar/routing"
 	"busbar/storage/sqldb"
 	"busbar/storage/storagetest"
 )
@@ -79,13 +80,27 @@ func TestACommitThatIsRefusedAtItsEndLeavesNothing(t *testing.T) {
 	}
 }
 
+// committers are stores of four replicas.
+func committers(t *testing.T, d database) (stores []catalog.Store) {
+	t.Helper()
+	for _, name := range []routing.ReplicaID{"a", "b", "c", "d"} {
+		stores = append(stores, opened(t, d).Catalog(name))
+	}
+	return stores
+}
+
+func TestReplicasCommitAndFollowEachOther(t *testing.T) {
+	t.Parallel()
+	storagetest.FollowCommits(t, committers(t, onPostgres(t))...)
+}
+
 // Where transactions see one state each by default, the loser of a race is told by
 // an error (SQLSTATE 40001).
 func TestCommitsInRepeatableReadFollowEachOther(t *testing.T) {
 	t.Parallel()
 	d, operator := administered(t)
 	execute(t, operator, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()); END $$")
-	storagetest.FollowCommits(t, opened(t, d).Catalog("a"), opened(t, d).Catalog("b"))
+	storagetest.FollowCommits(t, committers(t, d)...)
 }
 
 // Somebody locks an object first and the clock behind it, a commit the other way

@@ -165,7 +165,7 @@ func catalogSettleCloses(t *testing.T, a, b catalog.Store) {
 // catalogSettleWaits: what is decided is either seen by Settle, or not written at
 // the revision that Settle closed.
 func catalogSettleWaits(t *testing.T, a, b catalog.Store) {
-	for revision := int64(1); revision < 20; {
+	for revision := int64(1); revision < 8; {
 		var made, told int64
 		var written bool
 		together(2, func(i int) {
