@@ -60,6 +60,7 @@ func fullDisk(t *testing.T, c *cluster, full, space func()) {
 		t.Error("nothing was refused: this shows nothing")
 	}
 	m.wantReasons("push that failed", "OCPI 4000 the hub could not")
+	m.wantNoReason("push that failed: HTTP 200 OCPI 4000 the hub could not tell")
 	m.wantDirect()
 
 	space()

@@ -7,7 +7,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"busbar/catalog"
 	"busbar/routing"
 	"busbar/storage/seal"
 )
@@ -35,11 +34,7 @@ func (db *DB) Outbox(sealer *seal.Sealer, replica routing.ReplicaID) *Outbox {
 }
 
 // noteCommit notes a revision of the catalog and what it wrote, in its transaction.
-func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID, rows []catalog.Row) error {
-	objects := make([]byte, 0, len(rows)*keyLength)
-	for i := range rows {
-		objects = append(objects, catalogKey(rows[i].Key)...)
-	}
+func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID, objects []byte) error {
 	// The text is prepared once for each connection to Postgres. A conflict is with
 	// what was left by a record that was restored in part.
 	return tx.Exec("INSERT INTO outbox_commits (replica, revision, objects) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
