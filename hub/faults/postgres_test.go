@@ -38,11 +38,11 @@ func TestPostgres_IsGoneForTenSecondsAndBack(t *testing.T) {
 			}
 			after(3 * time.Second)
 			l.end()
-			counts := m.verdict(t, c.hubs(), true)
-			m.wantDirect(t)
-			m.wantAnswersWithin(t, "direct", routedWithin)
-			m.wantNoReason(t, "push that failed: not answered")
-			m.wantAnswersWithin(t, "push that failed", refusedWithin)
+			counts := m.verdict(c.hubs(), true)
+			m.wantDirect()
+			m.wantAnswersWithin("direct", routedWithin)
+			m.wantNoReason("push that failed: not answered")
+			m.wantAnswersWithin("push that failed", refusedWithin)
 			if counts.refused == 0 {
 				t.Error("nothing was refused: this shows nothing")
 			}
@@ -65,10 +65,10 @@ func TestPostgres_IsReadOnlyForAWhile(t *testing.T) {
 	storagetest.SetReadOnly(t, c.postgres, false)
 	after(2 * time.Second)
 	l.end()
-	counts := m.verdict(t, c.hubs(), true)
-	m.wantDirect(t)
-	m.wantAnswersWithin(t, "direct", routedWithin)
-	m.wantReasons(t, "push that failed", "OCPI 4000 the hub could not")
+	counts := m.verdict(c.hubs(), true)
+	m.wantDirect()
+	m.wantAnswersWithin("direct", routedWithin)
+	m.wantReasons("push that failed", "OCPI 4000 the hub could not")
 	if counts.refused == 0 {
 		t.Error("nothing was refused: this shows nothing")
 	}
@@ -77,7 +77,7 @@ func TestPostgres_IsReadOnlyForAWhile(t *testing.T) {
 	l = m.begin(c.send, rates{})
 	after(2 * time.Second)
 	l.end()
-	m.verdict(t, c.hubs(), true)
-	m.wantNoReason(t, "push")
+	m.verdict(c.hubs(), true)
+	m.wantNoReason("push")
 	c.wantNothingOpen()
 }

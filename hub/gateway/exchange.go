@@ -8,7 +8,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -34,12 +33,12 @@ type exchange struct {
 	watch watch
 }
 
-var exchanges = sync.Pool{New: func() any {
+func newExchange() any {
 	x := &exchange{header: make(http.Header, 16), answer: make(http.Header, 16), values: make([]string, 0, 32)}
 	x.watch.timer = time.AfterFunc(time.Hour, x.watch.look)
 	x.watch.timer.Stop()
 	return x
-}}
+}
 
 // serve carries one request to gin and the answer back.
 func (s *Server) serve(c *fasthttp.RequestCtx) {
@@ -56,7 +55,7 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		}
 		return
 	}
-	if s.asleep.wasAt(time.Since(s.asleep.born)) && gone(c.Conn()) {
+	if s.asleep.wasAt(c.Time().Sub(s.asleep.born)) && gone(c.Conn()) {
 		s.refuse(c, errHungUp)
 		c.SetConnectionClose()
 		return
@@ -66,7 +65,7 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		own.state.Store(busy)
 		defer own.ended()
 	}
-	x := exchanges.Get().(*exchange)
+	x := s.exchanges.Get().(*exchange)
 	x.begin(c)
 	// The context is not reused: whoever keeps it must see this request's end.
 	ctx := &requesterContext{}
@@ -82,7 +81,7 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 	if s.draining.Load() {
 		c.SetConnectionClose()
 	}
-	exchanges.Put(x)
+	s.exchanges.Put(x)
 }
 
 // parseTarget is url.ParseRequestURI, with a short cut for the many targets
@@ -190,6 +189,9 @@ func (x *exchange) begun(status int) bool {
 	x.c.Response.Header.DisableNormalizing() // the specification's spelling stays
 	return false
 }
+
+// arrived is when the request was there, which the server has read already.
+func arrived(c *gin.Context) time.Time { return underneath(c).c.Time() }
 
 // underneath is the exchange that gin writes to.
 func underneath(c *gin.Context) *exchange {

@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
+
+	"busbar/storage/lines"
 )
 
 // The bounds of the Postgres pool. Requests are answered from memory, so few
@@ -41,6 +43,8 @@ func OpenPostgres(ctx context.Context, url string, patience time.Duration) (*DB,
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "busbar"
 	}
+	open := lines.New()
+	config.DialFunc = open.Dial
 	pool := stdlib.OpenDB(*config, stdlib.OptionResetSession(notReadOnly))
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresIdle)
@@ -57,7 +61,7 @@ func OpenPostgres(ctx context.Context, url string, patience time.Duration) (*DB,
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &DB{write: db, read: db, pools: []*sql.DB{pool}}, nil
+	return &DB{write: db, read: db, pools: []*sql.DB{pool}, lines: open}, nil
 }
 
 // notReadOnly gives up a connection, before it is used again, to a server that
