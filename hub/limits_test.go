@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,16 +30,10 @@ func (w *wire) reply() (*http.Response, string) {
 }
 
 // metric is the value of a line of /metrics; empty when there is none.
-func metric(t *testing.T, h *hubtest.Hub, line string) string {
-	t.Helper()
-	resp, err := http.Get(h.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), line+" "); ok {
-			return value
+func metric(h *hubtest.Hub, line string) string {
+	for text := range strings.Lines(h.Metrics()) {
+		if value, ok := strings.CutPrefix(text, line+" "); ok {
+			return strings.TrimSuffix(value, "\n")
 		}
 	}
 	return ""
@@ -95,7 +88,7 @@ func TestLimits_ANoisyPlatformStarvesNobody(t *testing.T) {
 	if got := len(quick.Received()); got != requests-most {
 		t.Errorf("the other platform's requests: %d arrived, want %d", got, requests-most)
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="concurrency"}`); got != fmt.Sprint(requests-most) {
+	if got := metric(h, `busbar_refused_total{reason="concurrency"}`); got != fmt.Sprint(requests-most) {
 		t.Errorf("%s are counted, want %d", got, requests-most)
 	}
 	release()
@@ -144,7 +137,7 @@ func TestLimits_RateIsOfOnePlatform(t *testing.T) {
 
 func TestLimits_BodyMemory(t *testing.T) {
 	t.Parallel()
-	h := hubtest.Start(t, func(c *hub.Config) { c.MaxBody, c.BodyMemory = 200_000, 400_000 })
+	h := hubtest.Start(t, func(c *hub.Config) { c.MaxBody, c.BodyMemory = 200_000, 800_000 })
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	msp.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != "GET" || !strings.HasPrefix(r.URL.Path, "/sender/") {
@@ -159,13 +152,18 @@ func TestLimits_BodyMemory(t *testing.T) {
 	big := `{"id":"` + strings.Repeat("x", 150_000) + `"}`
 	one, two := dial(t, h), dial(t, h)
 	text := put(cpo, "1", "MSP", big)
-	one.say(text[:len(text)-10])                        // and waits
-	for metric(t, h, "busbar_body_bytes") != "150010" { // until what was sent is read
+	one.say(text[:len(text)-10])                     // and waits
+	for metric(h, "busbar_body_bytes") != "150010" { // until what was sent is read
 		runtime.Gosched()
 	}
 	two.say(put(cpo, "2", "MSP", big))
-	if resp, body := two.reply(); resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "400000 bytes of bodies") {
+	if resp, body := two.reply(); resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "share of the memory for bodies (BUSBAR_BODY_MEMORY)") {
 		t.Fatalf("HTTP %d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	other := dial(t, h) // of a platform that has its own share
+	other.say(put(h.Platform("quiet", "NL/CPB:CPO"), "2", "MSP", big))
+	if status, body := other.hear(); status != 200 {
+		t.Errorf("another platform's: HTTP %d %s", status, body)
 	}
 	small := dial(t, h)
 	small.say(put(cpo, "3", "MSP", `{"id":"3"}`))
@@ -187,10 +185,10 @@ func TestLimits_BodyMemory(t *testing.T) {
 			t.Errorf("an answer beyond the bound: HTTP %d %.300s", answer.Status, answer.Body)
 		}
 	}
-	if got := metric(t, h, `busbar_refused_total{reason="memory"}`); got != "1" {
+	if got := metric(h, `busbar_refused_total{reason="memory"}`); got != "1" {
 		t.Errorf("%s are counted, want 1", got)
 	}
-	if got := metric(t, h, "busbar_body_bytes"); got != "0" {
+	if got := metric(h, "busbar_body_bytes"); got != "0" {
 		t.Errorf("%s bytes are still held", got)
 	}
 }
@@ -261,7 +259,7 @@ func TestBrake_OnGuessing(t *testing.T) {
 		w.say("POST /ocpi/2.2.1/credentials HTTP/1.1\r\nHost: hub\r\nAuthorization: Token other\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
 		return w.hear()
 	})
-	if got := metric(t, h, `busbar_refused_total{reason="brake"}`); got != fmt.Sprint(braked+1) {
+	if got := metric(h, `busbar_refused_total{reason="brake"}`); got != fmt.Sprint(braked+1) {
 		t.Errorf("%s are counted, want %d", got, braked+1)
 	}
 	h.Stop()

@@ -16,14 +16,13 @@ import (
 type messageLog struct {
 	out     *logWriter
 	enabled bool
-	json    bool
 	lines   sync.Pool
 }
 
 func newMessageLog(cfg Config, out *logWriter) *messageLog {
 	return &messageLog{
-		out: out, enabled: cfg.LogLevel <= slog.LevelInfo, json: cfg.LogJSON,
-		lines: sync.Pool{New: func() any { b := make(line, 0, 512); return &b }},
+		out: out, enabled: cfg.LogLevel <= slog.LevelInfo,
+		lines: sync.Pool{New: func() any { return &line{bytes: make([]byte, 0, 512), json: cfg.LogJSON} }},
 	}
 }
 
@@ -33,13 +32,10 @@ func (l *messageLog) Record(m *routing.Message) {
 		return
 	}
 	b := l.lines.Get().(*line)
-	*b = (*b)[:0]
-	if l.json {
-		*b = append(b.json(m), '}', '\n')
-	} else {
-		*b = append(b.text(m), '\n')
-	}
-	_, _ = l.out.Write(*b)
+	b.begin(m.Time.Add(m.Duration))
+	b.attributes(m)
+	b.end()
+	_, _ = l.out.Write(b.bytes)
 	l.lines.Put(b)
 }
 
@@ -47,69 +43,92 @@ func (l *messageLog) Record(m *routing.Message) {
 // legs are the journal's.
 func (l *messageLog) RecordLegs(*routing.Legs) {}
 
-// line is a record that is being written.
-type line []byte
-
-func (b *line) text(m *routing.Message) line {
-	*b = append(*b, "time="...)
-	*b = m.Time.Add(m.Duration).AppendFormat(*b, "2006-01-02T15:04:05.000Z07:00")
-	*b = append(*b, ` level=INFO msg=message`...)
-	each(m, func(name, value string) {
-		*b = append(append(append(*b, ' '), name...), '=')
-		if needsQuotes(value) {
-			*b = strconv.AppendQuote(*b, value)
-		} else {
-			*b = append(*b, value...)
-		}
-	}, func(name string, value int64) {
-		*b = append(append(append(*b, ' '), name...), '=')
-		if name == durationName || name == peerName {
-			*b = append(*b, time.Duration(value).String()...)
-		} else {
-			*b = strconv.AppendInt(*b, value, 10)
-		}
-	})
-	return *b
+// line is a record that is being written, in slog's format for text or for JSON.
+type line struct {
+	bytes []byte
+	json  bool
 }
 
-func (b *line) json(m *routing.Message) line {
-	*b = append(*b, `{"time":"`...)
-	*b = m.Time.Add(m.Duration).AppendFormat(*b, time.RFC3339Nano)
-	*b = append(*b, `","level":"INFO","msg":"message"`...)
-	each(m, func(name, value string) {
-		*b = append(append(append(*b, `,"`...), name...), `":`...)
-		*b = appendJSONString(*b, value)
-	}, func(name string, value int64) {
-		*b = append(append(append(*b, `,"`...), name...), `":`...)
-		*b = strconv.AppendInt(*b, value, 10)
-	})
-	return *b
+func (b *line) begin(t time.Time) {
+	if b.json {
+		b.bytes = t.AppendFormat(append(b.bytes[:0], `{"time":"`...), time.RFC3339Nano)
+		b.bytes = append(b.bytes, `","level":"INFO","msg":"message"`...)
+		return
+	}
+	b.bytes = appendMillis(append(b.bytes[:0], "time="...), t)
+	b.bytes = append(b.bytes, ` level=INFO msg=message`...)
 }
 
-// The two attributes that are durations, in nanoseconds.
-const (
-	durationName = "duration"
-	peerName     = "peer"
-)
+func (b *line) end() {
+	if b.json {
+		b.bytes = append(b.bytes, '}')
+	}
+	b.bytes = append(b.bytes, '\n')
+}
 
-// each names the attributes of a record, in their order.
-func each(m *routing.Message, text func(name, value string), number func(name string, value int64)) {
-	text("correlation_id", m.CorrelationID)
-	text("request_id", m.RequestID)
-	text("from", m.From.String())
-	text("to", m.To.String())
-	text("method", m.Method)
-	text("module", string(m.Module))
-	text("interface", string(m.Interface))
-	text("path", m.Path)
-	text("plan", string(m.Plan))
-	text("outcome", string(m.Outcome))
-	number("http_status", int64(m.HTTPStatus))
-	number("ocpi_status", int64(m.OCPIStatus))
-	number(durationName, int64(m.Duration))
-	number(peerName, int64(m.Peer))
+// appendMillis writes the time as RFC 3339 with three decimals. The time package
+// is quick at writing nine, less trailing zeros: one digit more keeps those.
+func appendMillis(b []byte, t time.Time) []byte {
+	const length = len("2006-01-02T15:04:05.000")
+	start := len(b)
+	b = t.Truncate(time.Millisecond).Add(time.Millisecond/10).AppendFormat(b, time.RFC3339Nano)
+	return append(b[:start+length], b[start+length+1:]...)
+}
+
+// attributes writes those of a record, in their order.
+func (b *line) attributes(m *routing.Message) {
+	b.text("correlation_id", m.CorrelationID)
+	b.text("request_id", m.RequestID)
+	b.text("from", m.From.String())
+	b.text("to", m.To.String())
+	b.text("method", m.Method)
+	b.text("module", string(m.Module))
+	b.text("interface", string(m.Interface))
+	b.text("path", m.Path)
+	b.text("plan", string(m.Plan))
+	b.text("outcome", string(m.Outcome))
+	b.number("http_status", int64(m.HTTPStatus))
+	b.number("ocpi_status", int64(m.OCPIStatus))
+	b.duration("duration", m.Duration)
+	b.duration("peer", m.Peer)
 	if m.Detail != "" {
-		text("detail", m.Detail)
+		b.text("detail", m.Detail)
+	}
+}
+
+// name writes an attribute up to its value.
+func (b *line) name(name string) {
+	if b.json {
+		b.bytes = append(append(append(b.bytes, `,"`...), name...), `":`...)
+	} else {
+		b.bytes = append(append(append(b.bytes, ' '), name...), '=')
+	}
+}
+
+func (b *line) text(name, value string) {
+	b.name(name)
+	switch {
+	case b.json:
+		b.bytes = appendJSONString(b.bytes, value)
+	case needsQuotes(value):
+		b.bytes = strconv.AppendQuote(b.bytes, value)
+	default:
+		b.bytes = append(b.bytes, value...)
+	}
+}
+
+func (b *line) number(name string, value int64) {
+	b.name(name)
+	b.bytes = strconv.AppendInt(b.bytes, value, 10)
+}
+
+// duration writes nanoseconds into JSON.
+func (b *line) duration(name string, d time.Duration) {
+	b.name(name)
+	if b.json {
+		b.bytes = strconv.AppendInt(b.bytes, int64(d), 10)
+	} else {
+		b.bytes = append(b.bytes, d.String()...)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -21,16 +22,17 @@ func slogged(m *routing.Message, asJSON bool) string {
 	if asJSON {
 		handler = slog.NewJSONHandler(&out, nil)
 	}
-	var attrs []slog.Attr
-	each(m, func(name, value string) {
-		attrs = append(attrs, slog.String(name, value))
-	}, func(name string, value int64) {
-		if name == durationName || name == peerName {
-			attrs = append(attrs, slog.Duration(name, time.Duration(value)))
-			return
-		}
-		attrs = append(attrs, slog.Int64(name, value))
-	})
+	attrs := []slog.Attr{
+		slog.String("correlation_id", m.CorrelationID), slog.String("request_id", m.RequestID),
+		slog.String("from", m.From.String()), slog.String("to", m.To.String()), slog.String("method", m.Method),
+		slog.String("module", string(m.Module)), slog.String("interface", string(m.Interface)), slog.String("path", m.Path),
+		slog.String("plan", string(m.Plan)), slog.String("outcome", string(m.Outcome)),
+		slog.Int("http_status", m.HTTPStatus), slog.Int("ocpi_status", int(m.OCPIStatus)),
+		slog.Duration("duration", m.Duration), slog.Duration("peer", m.Peer),
+	}
+	if m.Detail != "" {
+		attrs = append(attrs, slog.String("detail", m.Detail))
+	}
 	slog.New(handler).LogAttrs(context.Background(), slog.LevelInfo, "message", attrs...)
 	return out.String()
 }
@@ -95,5 +97,33 @@ func TestMessageLog_SilentAboveInfo(t *testing.T) {
 	w.Flush()
 	if out.Len() > 0 {
 		t.Errorf("wrote %q", out.String())
+	}
+}
+
+// TestMessageLog_Time holds for every number of decimals.
+func TestMessageLog_Time(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []*time.Location{time.UTC, time.FixedZone("", -(3*3600 + 1800))} {
+		for _, nanos := range []int{0, 1, 99_999, 100_000, 999_999, 1_000_000, 120_000_000, 999_999_999} {
+			at := time.Date(2026, 2, 3, 4, 5, 6, nanos, zone)
+			if got, want := string(appendMillis([]byte("x"), at)), "x"+at.Format("2006-01-02T15:04:05.000Z07:00"); got != want {
+				t.Errorf("%d ns: %s, want %s", nanos, got, want)
+			}
+		}
+	}
+}
+
+func BenchmarkMessageLog(b *testing.B) {
+	from, _ := ocpi.ParseParty("NLCPA")
+	to, _ := ocpi.ParseParty("DEMSP")
+	m := routing.Message{
+		Time: time.Now(), CorrelationID: "b6a0c3de-1f24-47d9-9c55-000000000001", RequestID: "4f1d7a52-93c6-4e0b-8a71-000000000001",
+		From: from, To: to, Method: "PUT", Module: "locations", Interface: ocpi.Receiver, Path: "/NL/CPA/LOC1",
+		Plan: routing.PlanDirect, Outcome: routing.OutcomeOK, HTTPStatus: 200, OCPIStatus: 1000, Duration: 1234567, Peer: 999876,
+	}
+	l := newMessageLog(Config{}, newLogWriter(io.Discard))
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Record(&m)
 	}
 }

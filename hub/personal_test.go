@@ -87,6 +87,11 @@ func (d driver) drive(t *testing.T, h *hubtest.Hub, cpo, msp, other *hubtest.Pla
 	} {
 		r.by.Send(hubtest.Request{Method: r.method, Path: "/ocpi/2.2.1/" + r.path, To: r.to, Body: r.body})
 	}
+	// OCPI does not have these URLs.
+	for _, path := range []string{"receiver/token/DE/MSP/" + d.uid, "emsp/2.2.1/token/" + d.uid, d.uid, "callback/" + d.uid, "receiver/" + d.uid + "%20/x"} {
+		h.Send(t, hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/" + path, Token: msp.TokenC, Body: token})
+		h.Send(t, hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/" + path, Token: "nobody's", Body: token})
+	}
 	h.Send(t, hubtest.Request{Method: "PUT", Path: "/ocpi/2.2.1/receiver/tokens/DE/MSP/" + d.uid, Token: "nobody's", Body: token})
 	h.Send(t, hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/emsp/tokens/" + d.uid + "/authorize", Token: msp.TokenC})
 	cpo.Await("the Token that went to all", func() bool {
@@ -115,16 +120,14 @@ func trio(h *hubtest.Hub) (cpo, msp, other *hubtest.Platform) {
 // modules are never kept, and a token's uid is a pseudonym.
 func TestPersonal_NothingOfADriverStandsInFilesLogOrAdminAPI(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
 	d := newDriver()
-	h := hubtest.Start(t, same)
+	h := hubtest.Start(t)
 	cpo, msp, other := trio(h)
 	d.drive(t, h, cpo, msp, other)
 	d.in(t, "the journal in memory", shown(t, h, ""))
 	h.Stop()
 	d.in(t, "the log", []byte(h.Log.String()))
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	files, err := filepath.Glob(filepath.Join(h.DataDir, "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("files %v, %v", files, err)
 	}
@@ -140,7 +143,7 @@ func TestPersonal_NothingOfADriverStandsInFilesLogOrAdminAPI(t *testing.T) {
 	}
 
 	// What is packed in the journal is read by the next hub.
-	again := hubtest.Start(t, same)
+	again := hubtest.Start(t, sameFolder(h))
 	d.in(t, "the journal", shown(t, again, ""))
 	if all := string(shown(t, again, "&token_uid="+strings.ToLower(d.uid))); strings.Count(all, "/~") < 10 {
 		t.Errorf("whoever knows the uid does not find its messages: %s", all)
@@ -231,7 +234,7 @@ func dump(t *testing.T, database string) []byte {
 		t.Fatal(err)
 	}
 	var all bytes.Buffer
-	for _, table := range strings.Fields(tables) {
+	for table := range strings.FieldsSeq(tables) {
 		var rows sql.NullString
 		query := "SELECT string_agg(x::text, ' ') FROM " + table + " x"
 		if err := db.QueryRowContext(t.Context(), query).Scan(&rows); err != nil {

@@ -2,8 +2,10 @@ package ocpi
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"strings"
 )
 
@@ -44,7 +46,7 @@ func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
 
 // FindMember finds the members of a JSON object, at its top level, whose name
 // is name when case and escapes are not regarded: a receiver may read any of
-// them. exact tells that the name is written as it should be.
+// them.
 func FindMember(b []byte, name string) (found []Member) {
 	members(b, func(key []byte, start, end int) {
 		decoded := string(key[1 : len(key)-1])
@@ -61,7 +63,8 @@ func FindMember(b []byte, name string) (found []Member) {
 // Member is where the value of a member stands.
 type Member struct {
 	Start, End int
-	Exact      bool
+	// Exact tells that the name is written as it should be.
+	Exact bool
 }
 
 // members calls visit for every member of a JSON object, with its quoted name
@@ -133,22 +136,7 @@ func (s *scanner) fault() error {
 	}
 }
 
-func (s *scanner) space() {
-	if s.i < len(s.b) && s.b[s.i] <= ' ' { // seldom: peers send JSON compact
-		s.spaces()
-	}
-}
-
-func (s *scanner) spaces() {
-	for s.i < len(s.b) {
-		switch s.b[s.i] {
-		case ' ', '\t', '\n', '\r':
-			s.i++
-		default:
-			return
-		}
-	}
-}
+func (s *scanner) space() { s.i = spaceAt(s.b, s.i) }
 
 func (s *scanner) eat(c byte) bool {
 	if s.i < len(s.b) && s.b[s.i] == c {
@@ -158,28 +146,30 @@ func (s *scanner) eat(c byte) bool {
 	return false
 }
 
+func (s *scanner) string() (ok bool) {
+	s.i, ok = stringAt(s.b, s.i)
+	return ok
+}
+
+func (s *scanner) literal(word string) (ok bool) {
+	s.i, ok = literalAt(s.b, s.i, word)
+	return ok
+}
+
 // value walks one value of any depth.
-func (s *scanner) value() bool {
+func (s *scanner) value() (ok bool) {
 	var n nesting
-	for {
-		opened, ok := s.begin(&n)
-		if !ok {
-			return false
-		}
-		if opened {
-			continue
-		}
-		if more, ok := s.end(&n); !more {
-			return ok
-		}
-	}
+	s.i, ok = valueAt(s.b, s.i, &n)
+	s.tooDeep = n.tooDeep
+	return ok
 }
 
 // nesting holds the kind of each open bracket, one bit a level: set for an
 // object.
 type nesting struct {
-	open  [MaxNesting / 64]uint64
-	depth int
+	open    [MaxNesting / 64]uint64
+	depth   int
+	tooDeep bool
 }
 
 func (n *nesting) push(object bool) {
@@ -194,158 +184,201 @@ func (n *nesting) push(object bool) {
 
 func (n *nesting) inObject() bool { return n.open[(n.depth-1)/64]&(1<<((n.depth-1)%64)) != 0 }
 
-// begin walks a scalar, or into an object or array that is not empty: opened
-// tells that another value begins there.
-func (s *scanner) begin(n *nesting) (opened, ok bool) {
-	if s.i >= len(s.b) {
-		return false, false
+// What follows walks what it names from b[i] on and answers where that ends, or
+// where the fault is. The place is passed from one to the next, and not kept in
+// the scanner, since that is in memory and this runs over every body.
+
+func spaceAt(b []byte, i int) int {
+	if i < len(b) && b[i] <= ' ' { // seldom: peers send JSON compact
+		return spacesAt(b, i)
 	}
-	switch c := s.b[s.i]; c {
-	case '"':
-		return false, s.string()
-	case '{', '[':
-		if n.depth == MaxNesting {
-			s.tooDeep = true
-			return false, false
-		}
-		s.i++
-		s.space()
-		if s.eat(c + 2) { // '{'+2 is '}', '['+2 is ']'
-			return false, true
-		}
-		n.push(c == '{')
-		return true, c == '[' || s.member()
-	case 't':
-		return false, s.literal("true")
-	case 'f':
-		return false, s.literal("false")
-	case 'n':
-		return false, s.literal("null")
-	default:
-		return false, s.number()
-	}
+	return i
 }
 
-// end closes what closes behind a value; more tells that a comma, and another
-// value, follows.
-func (s *scanner) end(n *nesting) (more, ok bool) {
-	for n.depth > 0 {
-		s.space()
-		if s.i >= len(s.b) {
-			return false, false
-		}
-		object := n.inObject()
-		switch c := s.b[s.i]; {
-		case c == ',':
-			s.i++
-			s.space()
-			return !object || s.member(), false
-		case object && c != '}' || !object && c != ']':
-			return false, false
-		}
-		s.i++
-		n.depth--
+func spacesAt(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+		i++
 	}
-	return false, true
+	return i
 }
 
-// member walks a member's name and colon, up to its value.
-func (s *scanner) member() bool {
-	if !s.string() {
-		return false
-	}
-	s.space()
-	if !s.eat(':') {
-		return false
-	}
-	s.space()
-	return true
-}
-
-func (s *scanner) literal(word string) bool {
-	if len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
-		return false
-	}
-	s.i += len(word)
-	return true
-}
-
-// plain marks the bytes that a string may hold as they are.
-var plain = func() (t [256]bool) {
-	for c := 0x20; c < 256; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return t
-}()
-
-func (s *scanner) string() bool {
-	if !s.eat('"') {
-		return false
-	}
-	b, i := s.b, s.i
-	for i < len(b) {
-		c := b[i]
-		if plain[c] {
-			i++
-			continue
+func valueAt(b []byte, i int, n *nesting) (_ int, ok bool) {
+	for opened := true; opened; {
+		if i, opened, ok = beginAt(b, i, n); !ok {
+			return i, false
 		}
-		if c == '"' {
-			s.i = i + 1
-			return true
-		}
-		s.i = i
-		if c != '\\' || !s.escape() {
-			return false
-		}
-		i = s.i
-	}
-	s.i = i
-	return false
-}
-
-// escape walks one backslash sequence.
-func (s *scanner) escape() bool {
-	s.i++
-	if s.i >= len(s.b) {
-		return false
-	}
-	switch s.b[s.i] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		s.i++
-		return true
-	case 'u':
-		for k := 1; k <= 4; k++ {
-			if s.i+k >= len(s.b) || unhex(s.b[s.i+k]) < 0 {
-				return false
+		if !opened {
+			if i, opened, ok = endAt(b, i, n); !ok {
+				return i, false
 			}
 		}
-		s.i += 5
-		return true
 	}
-	return false
+	return i, true
 }
 
-func (s *scanner) number() bool {
-	s.eat('-')
-	if !s.eat('0') && !s.digits() {
-		return false
+// beginAt walks a scalar, or into an object or array that is not empty: opened
+// tells that another value begins there.
+func beginAt(b []byte, i int, n *nesting) (_ int, opened, ok bool) {
+	if i >= len(b) {
+		return i, false, false
 	}
-	if s.eat('.') && !s.digits() {
-		return false
-	}
-	if s.eat('e') || s.eat('E') {
-		if !s.eat('+') {
-			s.eat('-')
+	switch c := b[i]; c {
+	case '"':
+		i, ok = stringAt(b, i)
+	case '{', '[':
+		if n.depth == MaxNesting {
+			n.tooDeep = true
+			return i, false, false
 		}
-		return s.digits()
+		i = spaceAt(b, i+1)
+		if i < len(b) && b[i] == c+2 { // '{'+2 is '}', '['+2 is ']'
+			return i + 1, false, true
+		}
+		n.push(c == '{')
+		if c == '[' {
+			return i, true, true
+		}
+		i, ok = memberAt(b, i)
+		return i, true, ok
+	case 't':
+		i, ok = literalAt(b, i, "true")
+	case 'f':
+		i, ok = literalAt(b, i, "false")
+	case 'n':
+		i, ok = literalAt(b, i, "null")
+	default:
+		i, ok = numberAt(b, i)
 	}
-	return true
+	return i, false, ok
 }
 
-func (s *scanner) digits() bool {
-	start := s.i
-	for s.i < len(s.b) && '0' <= s.b[s.i] && s.b[s.i] <= '9' {
-		s.i++
+// endAt closes what closes behind a value; more tells that a comma, and another
+// value, follows.
+func endAt(b []byte, i int, n *nesting) (_ int, more, ok bool) {
+	for n.depth > 0 {
+		if i = spaceAt(b, i); i >= len(b) {
+			return i, false, false
+		}
+		object := n.inObject()
+		switch c := b[i]; {
+		case c == ',' && !object:
+			return spaceAt(b, i+1), true, true
+		case c == ',':
+			i, ok = memberAt(b, spaceAt(b, i+1))
+			return i, true, ok
+		case object && c != '}' || !object && c != ']':
+			return i, false, false
+		}
+		i++
+		n.depth--
 	}
-	return s.i > start
+	return i, false, true
+}
+
+// memberAt walks a member's name and colon, up to its value.
+func memberAt(b []byte, i int) (int, bool) {
+	i, ok := stringAt(b, i)
+	if !ok {
+		return i, false
+	}
+	if i = spaceAt(b, i); i >= len(b) || b[i] != ':' {
+		return i, false
+	}
+	return spaceAt(b, i+1), true
+}
+
+func literalAt(b []byte, i int, word string) (int, bool) {
+	if len(b)-i < len(word) || string(b[i:i+len(word)]) != word {
+		return i, false
+	}
+	return i + len(word), true
+}
+
+// special marks the bytes of w, by their highest bits, that no string holds as
+// they are: control characters, quotes and backslashes. The lowest mark is right;
+// those above it may be of a byte that the subtraction borrowed from.
+func special(w uint64) uint64 {
+	const each = 0x0101010101010101
+	quote, backslash := w^each*'"', w^each*'\\'
+	return ((w-each*0x20)&^w | (quote-each)&^quote | (backslash-each)&^backslash) & (each * 0x80)
+}
+
+func stringAt(b []byte, i int) (_ int, ok bool) {
+	if i >= len(b) || b[i] != '"' {
+		return i, false
+	}
+	for i++; i < len(b); {
+		if len(b)-i >= 8 {
+			marks := special(binary.LittleEndian.Uint64(b[i:]))
+			if marks == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(marks) / 8
+		}
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1, true
+		case c == '\\':
+			if i, ok = escapeAt(b, i); !ok {
+				return i, false
+			}
+		case c < 0x20:
+			return i, false
+		default:
+			i++ // near the end
+		}
+	}
+	return i, false
+}
+
+// escapeAt walks one backslash sequence.
+func escapeAt(b []byte, i int) (int, bool) {
+	i++
+	if i >= len(b) {
+		return i, false
+	}
+	switch b[i] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 1, true
+	case 'u':
+		for k := 1; k <= 4; k++ {
+			if i+k >= len(b) || unhex(b[i+k]) < 0 {
+				return i, false
+			}
+		}
+		return i + 5, true
+	}
+	return i, false
+}
+
+func numberAt(b []byte, i int) (_ int, ok bool) {
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i, ok = digitsAt(b, i); !ok {
+		return i, false
+	}
+	if i < len(b) && b[i] == '.' {
+		if i, ok = digitsAt(b, i+1); !ok {
+			return i, false
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		return digitsAt(b, i)
+	}
+	return i, true
+}
+
+func digitsAt(b []byte, i int) (int, bool) {
+	start := i
+	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
+		i++
+	}
+	return i, i > start
 }

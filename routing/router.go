@@ -173,7 +173,7 @@ func (r *Router) carry(ctx context.Context, caller *parties.Entry, plan *Plan, r
 	case plan.FromIndex && req.IsAuthorize():
 		return r.authorize(ctx, caller, plan, req, m)
 	}
-	return r.forward(ctx, plan, req, m)
+	return r.forward(ctx, caller, plan, req, m)
 }
 
 // Refuse answers a request with an error and takes note of it: for what the

@@ -179,11 +179,16 @@ func TestMessage_WithItsLegsAndWhatIsRelated(t *testing.T) {
 // listen opens the stream of a server, and returns its lines that are not empty.
 func listen(t *testing.T, url, query string) <-chan string {
 	t.Helper()
+	return listenAs(t, "Bearer "+adminToken, url, query)
+}
+
+func listenAs(t *testing.T, authorization, url, query string) <-chan string {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "GET", url+"/api/v1/messages/stream"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+adminToken)
+	request.Header.Set("Authorization", authorization)
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
@@ -245,16 +250,24 @@ func TestStream_SendsWhatPasses(t *testing.T) {
 	}
 }
 
+// Whoever opens all the streams it gets leaves some to others.
 func TestStream_SoManyAreOpenAtATime(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for range 100 {
-		listen(t, s.url, "")
+	dashboard := s.issue("dashboard", "viewer").bearer()
+	for _, test := range []struct {
+		bearer string
+		most   int
+	}{{"Bearer " + adminToken, 50}, {dashboard, 25}} {
+		for range test.most {
+			listenAs(t, test.bearer, s.url, "")
+		}
+		refused := s.callAs(test.bearer, "GET", "/api/v1/messages/stream", "").want(http.StatusTooManyRequests).wantError("too many streams")
+		if refused.header.Get("Retry-After") == "" {
+			t.Error("it does not say when to try again")
+		}
 	}
-	refused := s.call("GET", "/api/v1/messages/stream", "").want(http.StatusTooManyRequests).wantError("too many streams")
-	if refused.header.Get("Retry-After") == "" {
-		t.Error("it does not say when to try again")
-	}
+	listenAs(t, s.issue("other", "viewer").bearer(), s.url, "")
 }
 
 // clockless is a listener whose connections only note the read deadlines that a

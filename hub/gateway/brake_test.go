@@ -22,7 +22,7 @@ func TestBrake_StandsBeforeTheRecord(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	g := New(Config{
 		Directory: directory("a"), Logger: slog.New(slog.DiscardHandler), MaxBody: 1000, MaxConnections: 10,
-		Memory: NewMemory(1<<20, registry), Metrics: registry, CatchUp: func(context.Context) { asked.Add(1) },
+		Metrics: registry, CatchUp: func(context.Context) { asked.Add(1) },
 	})
 	s := g.NewServer(nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

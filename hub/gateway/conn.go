@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -153,7 +154,11 @@ const (
 
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (int, error) {
-	c.state.CompareAndSwap(answered, idle)
+	if c.state.CompareAndSwap(answered, idle) {
+		// Others that are ready go on first: then the next request is more often
+		// there when it is read, which saves a vain read, and waiting in the poller.
+		runtime.Gosched()
+	}
 	if c.arrival == begun {
 		c.arrival = dripping
 		c.read = time.Now().Add(c.open.bounds.header)

@@ -55,7 +55,7 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		}
 		return
 	}
-	if s.asleep.wasAt(time.Since(s.asleep.born)) && gone(c.Conn()) {
+	if s.asleep.wasAt(c.Time().Sub(s.asleep.born)) && gone(c.Conn()) {
 		s.refuse(c, errHungUp)
 		c.SetConnectionClose()
 		return
@@ -189,6 +189,9 @@ func (x *exchange) begun(status int) bool {
 	x.c.Response.Header.DisableNormalizing() // the specification's spelling stays
 	return false
 }
+
+// arrived is when the request was there, which the server has read already.
+func arrived(c *gin.Context) time.Time { return underneath(c).c.Time() }
 
 // underneath is the exchange that gin writes to.
 func underneath(c *gin.Context) *exchange {

@@ -33,7 +33,7 @@ func (b *requestBody) finish() {
 
 // route serves the functional modules.
 func (g *Gateway) route(c *gin.Context) {
-	now := time.Now()
+	now := arrived(c)
 	ids := newEnvelope(c.Request)
 	where, err := readPlace(c.Request)
 	if err != nil {
@@ -69,7 +69,7 @@ func (g *Gateway) route(c *gin.Context) {
 // (contract.md). Their routing headers, which many peers leave out here, say
 // nothing that the hub does not know.
 func (g *Gateway) callback(c *gin.Context) {
-	now := time.Now()
+	now := arrived(c)
 	ids := newEnvelope(c.Request)
 	v, err := version(c)
 	if err != nil {
@@ -101,7 +101,7 @@ func (g *Gateway) carry(c *gin.Context, ids envelope, now time.Time, req *ocpi.R
 	}
 	req.Method, req.RequestID, req.CorrelationID = c.Request.Method, ids.requestID, ids.correlationID
 	body := bodies.Get().(*requestBody)
-	body.lease, body.done = g.lease(), false
+	body.lease, body.done = leaseOf(caller), false
 	defer body.finish()
 	reply := answer(caller, req, body)
 	writeReply(c, ids, reply)

@@ -148,6 +148,21 @@ func (h *Hub) Admin(method, path string, body any) (int, map[string]any) {
 	return resp.StatusCode, answer
 }
 
+// Metrics is the text of /metrics.
+func (h *Hub) Metrics() string {
+	h.t.Helper()
+	resp, err := http.Get(h.AdminURL + "/metrics")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(text)
+}
+
 // Enrol creates a platform in the admin API and returns its id and token A.
 func (h *Hub) Enrol(name string, roles ...Role) (id, tokenA string) {
 	h.t.Helper()
