@@ -21,6 +21,7 @@ import (
 	"busbar/catalog"
 	"busbar/hub/gateway"
 	"busbar/journal"
+	"busbar/ocpi"
 	"busbar/ocpi/peer"
 	"busbar/parties"
 	"busbar/routing"
@@ -125,6 +126,7 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	registrar := parties.NewRegistrar(parties.RegistrarConfig{
 		Store: h.stores.Platforms, Cache: h.stores.Cache, Directory: directory,
 		Dialer: dialer, Hub: identity, Logger: h.logger, Metrics: registry,
+		Announced: func(ctx context.Context, of []ocpi.PartyKey) { h.fanout.Announced(ctx, of) },
 	})
 	h.follower = parties.NewFollower(parties.FollowerConfig{
 		Store: h.stores.Platforms, Cache: h.stores.Cache, Directory: directory, Registrar: registrar, Logger: h.logger,
