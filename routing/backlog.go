@@ -316,8 +316,12 @@ func (x *Index) save(ctx context.Context, drop, save, replace []Lesson) error {
 			x.backlog.takeBack(replace, true)
 			return err
 		}
-		// Again: whoever asked the record meanwhile found them in it.
-		x.tell(LessonDropped, slices.DeleteFunc(drop, func(l Lesson) bool { return x.backlog.waits(l.Key, l.Pair) })...)
+		// Again: whoever asked the record meanwhile found them in it, this replica too.
+		gone := slices.DeleteFunc(drop, func(l Lesson) bool { return x.backlog.waits(l.Key, l.Pair) })
+		for _, l := range gone {
+			x.memory.drop(l.Key, l.Pair)
+		}
+		x.tell(LessonDropped, gone...)
 	}
 	if len(save) > 0 {
 		if err := x.cfg.Store.SaveLessons(ctx, save); err != nil {
