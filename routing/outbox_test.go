@@ -333,15 +333,15 @@ func TestSettleWaitsForWhatWasAccepted(t *testing.T) {
 		if time.Since(begun) != time.Second {
 			t.Errorf("it waited %s", time.Since(begun))
 		}
-		if err := o.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
 		time.AfterFunc(time.Second, func() { log.end(0) })
 		time.AfterFunc(2*time.Second, func() { log.end(1) })
 		begun = time.Now()
 		o.Settle(t.Context())
 		if time.Since(begun) != 2*time.Second {
 			t.Errorf("it waited %s", time.Since(begun))
+		}
+		if err := o.Flush(t.Context()); err != nil {
+			t.Error(err)
 		}
 		if revisions, parcels := record.open(); len(revisions)+len(parcels) > 0 {
 			t.Errorf("open are %v and %v", revisions, parcels)
