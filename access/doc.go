@@ -8,5 +8,6 @@
 // The package knows neither HTTP nor what is changed: package web asks it on
 // every call of the admin API, and whoever else lets people in, such as a console
 // with sessions, makes an Actor of them. Platforms authenticate elsewhere: their
-// credentials tokens are package parties'.
+// credentials tokens are package parties', and package gateway notes on the trail
+// what they change themselves.
 package access

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"busbar/ocpi"
@@ -101,10 +102,8 @@ func (f field) parties() int {
 // platformOf finds whose party it is.
 func (f field) platformOf(party ocpi.PartyKey) (platform, bool) {
 	for _, p := range f {
-		for _, key := range p.Parties {
-			if key == party {
-				return p, true
-			}
+		if slices.Contains(p.Parties, party) {
+			return p, true
 		}
 	}
 	return platform{}, false

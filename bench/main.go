@@ -5,14 +5,11 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -48,30 +45,18 @@ func dispatch(args []string) error {
 	case len(args) == 2 && args[0] == countryRole:
 		return serveBackend(waiting(args[1]), true)
 	case len(args) > 0 && args[0] == soakCommand:
-		return dispatchSoak(args[1:])
+		opts, err := parseSoakOptions(args[1:], os.Stderr)
+		return opts.execute(err, func(ctx context.Context) error { return runSoak(ctx, opts) })
 	}
 	opts, err := parseOptions(args, os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, opts.Limit, errors.New("-limit has passed"))
-	defer cancel()
-	return run(ctx, opts)
+	return opts.execute(err, func(ctx context.Context) error { return run(ctx, opts) })
 }
-
-// errUsage says that the command was called wrongly.
-var errUsage = errors.New("wrong usage")
 
 // options are what the flags say.
 type options struct {
-	Plan   plan
-	Busbar string
-	Marks  []mark
+	common
+	Plan  plan
+	Marks []mark
 	// Partners is empty when the cores are to decide.
 	Partners           waiting
 	Parties, Platforms int
@@ -83,19 +68,13 @@ type options struct {
 	IngestLimit time.Duration
 	// Few and Many are the parties of the two hubs of P9.
 	Few, Many int
-	Limit     time.Duration
-	Output    string
-	Seed      uint64
-	// Say tells the person at the terminal what goes on.
-	Say func(format string, args ...any)
 }
 
 func parseOptions(args []string, terminal io.Writer) (options, error) {
-	o := options{Say: func(format string, args ...any) { fmt.Fprintf(terminal, "bench: "+format+"\n", args...) }}
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(terminal)
+	var o options
+	o.Say = func(format string, args ...any) { fmt.Fprintf(terminal, "bench: "+format+"\n", args...) }
+	flags := o.flags("bench", terminal)
 	list := flags.String("marks", "P1,P2,P4,P5,P6,P8,P9", "marks to measure")
-	flags.StringVar(&o.Busbar, "busbar", "bin/busbar", "the hub's binary")
 	flags.IntVar(&o.Plan.Rounds, "rounds", 40, "rounds of each phase")
 	flags.IntVar(&o.Plan.Warmup, "warmup", 3, "rounds before those, not counted")
 	flags.DurationVar(&o.Plan.Slice, "slice", 350*time.Millisecond, "load on one contestant in one round")
@@ -109,9 +88,6 @@ func parseOptions(args []string, terminal io.Writer) (options, error) {
 	flags.DurationVar(&o.IngestLimit, "ingest-limit", 90*time.Second, "push Locations for at most this time")
 	flags.IntVar(&o.Few, "few", 100, "parties of the small hub of P9")
 	flags.IntVar(&o.Many, "many", 10000, "parties of the large hub of P9")
-	flags.DurationVar(&o.Limit, "limit", 15*time.Minute, "end the run after this time")
-	flags.StringVar(&o.Output, "o", "", "write the report to this file, too")
-	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "seed of the order of the slices")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -141,14 +117,11 @@ func (o options) longPlan() plan {
 
 // run measures all marks, reports, and fails when a goal was missed.
 func run(ctx context.Context, opts options) error {
-	if _, err := os.Stat(opts.Busbar); err != nil {
-		return fmt.Errorf("%w: `make build` makes it", err)
-	}
 	s, err := openStage(ctx, opts)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.closers.close()
 	l, err := openLineup(ctx, s)
 	if err != nil {
 		return err
@@ -165,14 +138,5 @@ func run(ctx context.Context, opts options) error {
 	text := found.markdown(time.Now(), append(machineLines(s.cores, s.waiting, opts.Busbar),
 		fmt.Sprintf("%d rounds of slices of %v, %d connections, %d parties on %d platforms, seed %d",
 			opts.Plan.Rounds, opts.Plan.Slice, opts.Plan.Connections, opts.Parties, opts.Platforms, opts.Seed)))
-	fmt.Print(text)
-	if opts.Output != "" {
-		if err := os.WriteFile(opts.Output, []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	if missed := found.missed(); len(missed) > 0 {
-		return fmt.Errorf("goals missed: %s", strings.Join(missed, ", "))
-	}
-	return nil
+	return opts.publish(text, strings.Join(found.missed(), ", "))
 }

@@ -5,20 +5,17 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 )
 
 // soakOptions are what the flags of a soak say.
 type soakOptions struct {
-	Busbar    string
+	common
 	Replicas  int
 	Platforms int
 	// Locations follow from the EVSEs that are wanted.
@@ -29,19 +26,15 @@ type soakOptions struct {
 	// Pulls are eMSPs that GET All, one after the other.
 	Pulls    int
 	Duration time.Duration
-	// FillLimit, DrainLimit and Limit bound the filling, the waiting for empty
-	// lanes, and all.
-	FillLimit, DrainLimit, Limit time.Duration
+	// FillLimit and DrainLimit bound the filling, and the waiting for empty lanes.
+	FillLimit, DrainLimit time.Duration
 	// ForwardTimeout is the hub's; with NotTimed neither lag nor memory is judged,
 	// for tests that share their machine.
 	ForwardTimeout time.Duration
 	NotTimed       bool
-	Output         string
-	Seed           uint64
 	// Postgres and Redis are servers for several replicas; empty is the embedded
 	// default.
 	Postgres, Redis string
-	Say             func(format string, args ...any)
 }
 
 // evsesEach is how many EVSEs a sampleLocation has in the mean.
@@ -55,15 +48,11 @@ func (o soakOptions) locations() int {
 }
 
 func parseSoakOptions(args []string, terminal io.Writer) (soakOptions, error) {
-	o := soakOptions{
-		Postgres: os.Getenv("BUSBAR_TEST_POSTGRES"), Redis: os.Getenv("BUSBAR_TEST_REDIS"),
-		Say: func(format string, args ...any) {
-			fmt.Fprintf(terminal, time.Now().Format("15:04:05 ")+"soak: "+format+"\n", args...)
-		},
+	o := soakOptions{Postgres: os.Getenv("BUSBAR_TEST_POSTGRES"), Redis: os.Getenv("BUSBAR_TEST_REDIS")}
+	o.Say = func(format string, args ...any) {
+		fmt.Fprintf(terminal, time.Now().Format("15:04:05 ")+"soak: "+format+"\n", args...)
 	}
-	flags := flag.NewFlagSet("bench "+soakCommand, flag.ContinueOnError)
-	flags.SetOutput(terminal)
-	flags.StringVar(&o.Busbar, "busbar", "bin/busbar", "the hub's binary")
+	flags := o.flags("bench "+soakCommand, terminal)
 	flags.IntVar(&o.Replicas, "replicas", 1, "1 on SQLite, or more on the Postgres and Redis of scripts/services.sh")
 	flags.IntVar(&o.Platforms, "platforms", 300, "platforms, of which 35 % receive Locations")
 	flags.IntVar(&o.EVSEs, "evses", 1_000_000, "EVSEs in the catalog")
@@ -73,11 +62,8 @@ func parseSoakOptions(args []string, terminal io.Writer) (soakOptions, error) {
 	flags.DurationVar(&o.Duration, "duration", 3*time.Minute, "how long is pushed")
 	flags.DurationVar(&o.FillLimit, "fill-limit", 4*time.Minute, "fill the catalog for at most this time")
 	flags.DurationVar(&o.DrainLimit, "drain-limit", 90*time.Second, "wait for empty lanes for at most this time")
-	flags.DurationVar(&o.Limit, "limit", 15*time.Minute, "end the run after this time")
 	flags.DurationVar(&o.ForwardTimeout, "forward-timeout", 30*time.Second, "the hub's, after which it gives a hanging receiver up")
 	flags.BoolVar(&o.NotTimed, "not-timed", false, "do not judge lag and memory")
-	flags.StringVar(&o.Output, "o", "", "write the report to this file, too")
-	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "seed of what is pushed when")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -100,31 +86,13 @@ func (o soakOptions) check(rest []string) error {
 	return nil
 }
 
-func dispatchSoak(args []string) error {
-	o, err := parseSoakOptions(args, os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Limit, errors.New("-limit has passed"))
-	defer cancel()
-	return runSoak(ctx, o)
-}
-
 // runSoak soaks a hub, reports, and fails when a goal was missed.
 func runSoak(ctx context.Context, o soakOptions) error {
-	if _, err := os.Stat(o.Busbar); err != nil {
-		return fmt.Errorf("%w: `make build` makes it", err)
-	}
 	s, err := openSoak(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.closers.close()
 	for _, step := range []func(context.Context) error{
 		s.populate, s.fill, s.admit, s.live, s.drain, s.count,
 	} {
@@ -133,14 +101,5 @@ func runSoak(ctx context.Context, o soakOptions) error {
 		}
 	}
 	text := s.report.markdown(time.Now(), s.notes())
-	fmt.Print(text)
-	if o.Output != "" {
-		if err := os.WriteFile(o.Output, []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	if missed := s.report.missed(); len(missed) > 0 {
-		return fmt.Errorf("goals missed: %s", strings.Join(missed, "; "))
-	}
-	return nil
+	return o.publish(text, strings.Join(s.report.missed(), "; "))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,7 +27,7 @@ type soaking struct {
 	hubs    []*contestant
 	caller  *ocpiCaller
 	field   soakField
-	closers []func()
+	closers closers
 
 	begun  time.Time
 	drive  *drive
@@ -41,27 +42,27 @@ func openSoak(ctx context.Context, o soakOptions) (s *soaking, err error) {
 	s = &soaking{opts: o, random: newDrawing(o.Seed), field: newSoakField(o.Platforms)}
 	defer func() {
 		if err != nil {
-			s.close()
+			s.closers.close()
 		}
 	}()
 	if s.dir, err = os.MkdirTemp("", "busbar-soak-"); err != nil {
 		return s, err
 	}
-	s.closers = append(s.closers, func() { os.RemoveAll(s.dir) })
+	s.closers.add(func() { os.RemoveAll(s.dir) })
 	if s.backend, err = startPlatforms(countryRole, s.dir, "", blocking); err != nil {
 		return s, err
 	}
-	s.closers = append(s.closers, s.backend.stop)
+	s.closers.add(s.backend.stop)
 	if s.loader, err = startLoader(s.dir, "", blocking); err != nil {
 		return s, err
 	}
-	s.closers = append(s.closers, s.loader.stop)
+	s.closers.add(s.loader.stop)
 	if s.record, err = openRecord(ctx, o, s.dir, hubName(0)); err != nil {
 		return s, err
 	}
-	s.closers = append(s.closers, s.record.close)
+	s.closers.add(s.record.close)
 	s.caller = newOCPICaller()
-	s.closers = append(s.closers, s.caller.client.CloseIdleConnections)
+	s.closers.add(s.caller.client.CloseIdleConnections)
 	return s, s.startHubs(ctx)
 }
 
@@ -86,23 +87,16 @@ func (s *soaking) startHubs(ctx context.Context) error {
 		} else {
 			// One hub: what it hands out leads to its first replica.
 			seat.adminToken = first.adminToken
-			seat.Env = append(env[:len(env):len(env)], "BUSBAR_PUBLIC_URL=http://"+first.listen)
+			seat.Env = append(slices.Clip(env), "BUSBAR_PUBLIC_URL=http://"+first.listen)
 		}
 		p, err := seat.start(ctx)
 		if err != nil {
 			return err
 		}
 		s.hubs = append(s.hubs, seat.contestant(p))
-		s.closers = append(s.closers, p.stop)
+		s.closers.add(p.stop)
 	}
 	return nil
-}
-
-// close ends everything, the last started first.
-func (s *soaking) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
-	}
 }
 
 // died is the error that a replica has ended, if one has.

@@ -18,7 +18,7 @@ type stage struct {
 	loader  *loader
 	backend *platforms
 	random  *rand.Rand
-	closers []func()
+	closers closers
 }
 
 // openStage starts what every mark needs. Whoever gets a stage closes it.
@@ -40,9 +40,9 @@ func openStage(ctx context.Context, opts options) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{opts: opts, dir: dir, cores: cores, waiting: how, random: rand.New(rand.NewPCG(opts.Seed, 0))}
-	s.closers = append(s.closers, func() { os.RemoveAll(dir) })
+	s.closers.add(func() { os.RemoveAll(dir) })
 	if err := s.startPartners(); err != nil {
-		s.close()
+		s.closers.close()
 		return nil, err
 	}
 	return s, nil
@@ -54,19 +54,12 @@ func (s *stage) startPartners() error {
 	if s.backend, err = startPlatforms(backendRole, s.dir, s.cores.Backend, s.waiting); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.backend.stop)
+	s.closers.add(s.backend.stop)
 	if s.loader, err = startLoader(s.dir, s.cores.Load, s.waiting); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.loader.stop)
+	s.closers.add(s.loader.stop)
 	return nil
-}
-
-// close ends everything, the last started first.
-func (s *stage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
-	}
 }
 
 // add takes what a start function returned into the stage's care.
@@ -74,7 +67,7 @@ func (s *stage) add(c *contestant, err error) (*contestant, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, c.process.stop)
+	s.closers.add(c.process.stop)
 	return c, nil
 }
 

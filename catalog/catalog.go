@@ -40,11 +40,8 @@ type Catalog struct {
 	//
 	// revision is the record's, up to which the shelves have everything.
 	revision int64
-	// doubtful tells that a commit failed in a way that leaves open whether the
-	// record has it, and that the record was not looked at since; doubts are all
-	// such commits whose revision memory has not reached.
-	doubtful bool
-	doubts   []doubt
+	// doubt is the last commit, if the record could not be asked whether it has it.
+	doubt *doubt
 	// followed is when the shelves were last seen to be equal to the record.
 	followed time.Time
 	// failing tells that the last commit failed.

@@ -36,7 +36,7 @@ func party(s string) ocpi.PartyKey {
 
 // replica runs a catalog on the record; stop ends it and waits.
 func replica(r *record, also ...func(*catalog.Config)) (c *catalog.Catalog, stop func()) {
-	cfg := catalog.Config{Store: r}
+	cfg := catalog.Config{Store: &seat{r}}
 	for _, change := range also {
 		change(&cfg)
 	}

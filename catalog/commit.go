@@ -78,7 +78,6 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		c.metrics.finished(o)
 		c.publish(o.newer, o.rows)
 		c.catchUps.reach(c.revision)
-		c.settleDoubts(ctx, o.newer) // their pushes took effect before these
 		c.answer(live[:o.taken], o)
 		c.settled(c.revision)
 		live = live[o.taken:]
@@ -136,7 +135,7 @@ func (c *Catalog) fail(ctx context.Context, batch []*waiter, err error) {
 		c.cfg.Logger.ErrorContext(ctx, "catalog: pushes cannot be kept and are refused", "pushes", len(batch), "error", err)
 	}
 	said := "the hub could not keep the object, so nothing was sent"
-	if c.doubtful {
+	if errors.Is(err, errInDoubt) {
 		said = "the hub could not tell whether it kept the object: send it again"
 	}
 	for _, w := range batch {
@@ -151,7 +150,10 @@ var errRestored = errors.New("the record is older than what the catalog holds")
 // commitOnce merges a batch, or as much of it as is written at once, and commits
 // it; memory is as before.
 func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, error) {
-	if c.doubtful || c.behind() {
+	if err := c.settleDoubt(ctx); err != nil {
+		return nil, err
+	}
+	if c.behind() {
 		if err := c.follow(ctx); err != nil {
 			return nil, err
 		}
@@ -161,31 +163,16 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 	var o *overlay
 	_, err := c.cfg.Store.Commit(ctx, c.revision, func(newer []Row, revision, lastSeq int64) []Row {
 		o = newOverlay(c, newer, revision, lastSeq)
-		if revision <= c.revision {
-			return nil
+		if revision > c.revision {
+			o.merge(batch)
 		}
-		for o.taken < len(batch) && o.size < maxBatchBytes {
-			w := batch[o.taken]
-			w.applied, w.refusal = o.apply(w.push)
-			w.writes = o.draft(w.key).writes
-			o.taken++
-		}
-		o.tellOvertaken(batch[:o.taken])
-		o.rows = o.written()
 		return o.rows
 	})
-	if errors.Is(err, ErrInterrupted) {
-		return nil, err
-	}
-	if err != nil && o != nil && len(o.rows) > 0 && c.arrived(ctx, o) {
-		c.cfg.Logger.WarnContext(ctx, "catalog: the record has a commit whose answer was lost", "error", err)
-		err = nil
+	if err != nil && o != nil && len(o.rows) > 0 {
+		err = c.findOut(ctx, o, batch, err)
 	}
 	switch {
 	case err != nil:
-		if o != nil && len(o.rows) > 0 { // the error may have come after the commit
-			c.doubt(o, batch)
-		}
 		return nil, err
 	case o == nil:
 		return nil, errors.New("the record decided nothing")
@@ -199,24 +186,6 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 	}
 	c.followed = now()
 	return o, nil
-}
-
-// settleTimeout bounds the look for a commit whose answer was lost.
-const settleTimeout = 3 * time.Second
-
-// arrived tells whether the record has a commit that ended with an error: the
-// connection may have broken behind it. Its senders would be told that nothing
-// was sent, and a repetition of theirs would change nothing that could be sent.
-// No means that it is not there now.
-func (c *Catalog) arrived(ctx context.Context, o *overlay) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	wrote := false
-	err := c.cfg.Store.At(ctx, []int64{o.revision}, func(r Row) error {
-		wrote = wrote || o.wroteRow(r)
-		return nil
-	})
-	return err == nil && wrote
 }
 
 // overlay is memory as it will be: with what other replicas committed, and the
@@ -268,6 +237,18 @@ func (o *overlay) draft(k Key) *draft {
 	}
 	o.drafts[k] = d
 	return d
+}
+
+// merge merges pushes, or as many of them as are written at once.
+func (o *overlay) merge(batch []*waiter) {
+	for o.taken < len(batch) && o.size < maxBatchBytes {
+		w := batch[o.taken]
+		w.applied, w.refusal = o.apply(w.push)
+		w.writes = o.draft(w.key).writes
+		o.taken++
+	}
+	o.tellOvertaken(batch[:o.taken])
+	o.rows = o.written()
 }
 
 // apply merges one push.

@@ -4,8 +4,8 @@
 // Apply takes a push in: it checks it, merges it into the object that it
 // belongs to, and returns when the record has it. Pushes that arrive together
 // are merged and committed together, by one goroutine, in one transaction
-// (group commit); the record's revision is raised first in that transaction, so
-// that replicas merge one after the other and never lose each other's changes.
+// (group commit); it is made only if the record's revision is still the one that
+// they were merged at, so that replicas never lose each other's changes.
 // Page lists objects in the order in which they first arrived.
 //
 // Apply's walk: push.go checks the push by itself (the sender's goroutine),
@@ -13,8 +13,8 @@
 // merge.go and splice.go write into documents. Memory is shelf.go, of chunk.go
 // by order and packer.go for the bytes; page.go reads it, pagecache.go holds what
 // is read again and again, and readers.go who may read it. run.go loads, and
-// follows other replicas; catchup.go lets others wait for that. doubt.go remembers
-// commits of which the record did not tell whether it has them.
+// follows other replicas; catchup.go lets others wait for that. doubt.go finds
+// out about a commit of which the record did not tell whether it has it.
 //
 // Documents are bytes. A patch is spliced into them; what the hub does not know
 // stays, numbers keep their form, keys their order.

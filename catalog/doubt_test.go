@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -91,36 +92,74 @@ func TestS5_WhatTheRecordHasAfterAllIsSent(t *testing.T) {
 	}
 }
 
-// TestS5_ACommitThatArrivesLateIsSent: the record answered that it is not there,
-// and had it a moment later, behind the next commit's back.
+// TestS5_WhatWasOverwrittenMeanwhileIsSent: another replica wrote the whole object
+// again before this one could ask what became of its own commit.
+func TestS5_WhatWasOverwrittenMeanwhileIsSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, n := newRecord(), new(noting)
+		c, other := running(t, r, n.config), running(t, r)
+		unanswered(t, r, c, n.put("A", `{"n":1,"last_updated":"2026-01-01T00:00:00Z"}`))
+		apply(t, other, location("PUT", nlTNM, "A", `{"n":2,"last_updated":"2026-01-02T00:00:00Z"}`))
+		time.Sleep(time.Second)
+		n.want(t, "a at 1, changed true", "settled 1")
+		if doc, _ := c.Document(key("a")); !strings.Contains(string(doc), `"n":2`) {
+			t.Errorf("memory has %s", doc)
+		}
+	})
+}
+
+// A commit is withheld, and the record cannot be asked for it.
+func withheld(t *testing.T, r *record, c *catalog.Catalog, w catalog.Write) (late func()) {
+	t.Helper()
+	var row catalog.Row
+	r.set(func(r *record) {
+		r.failAfter, r.downAfter = errDown, true
+		r.withheld = func(made catalog.Row) { row = made }
+	})
+	_, err := c.Apply(t.Context(), w)
+	refused(t, err, 4000, "send it again")
+	return func() {
+		r.set(func(r *record) {
+			if r.revision == row.Revision-1 {
+				r.revision, r.lastSeq, r.rows[row.Key], r.by[row.Revision] = row.Revision, row.Seq, row, r.withheldBy
+				r.written = append(r.written, row.Key)
+			}
+			r.fail, r.failAfter, r.downAfter, r.withheld = nil, nil, false, nil
+		})
+	}
+}
+
+// TestS5_ACommitThatArrivesLateIsSent: when the record can be asked, it has it.
 func TestS5_ACommitThatArrivesLateIsSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r, n := newRecord(), new(noting)
 		c := running(t, r, n.config)
-		var late catalog.Row
-		r.set(func(r *record) {
-			r.failAfter = errDown
-			r.withheld = func(row catalog.Row) { late = row }
-		})
-		_, err := c.Apply(t.Context(), n.put("A", `{}`))
-		refused(t, err, 4000, "send it again")
-		r.set(func(r *record) { r.failAfter, r.withheld = nil, nil })
-		time.Sleep(time.Second) // it follows, and sees nothing
-		synctest.Wait()
+		late := withheld(t, r, c, n.put("A", `{}`))
+		_, err := c.Apply(t.Context(), n.put("B", `{}`)) // the record is still away
+		refused(t, err, 4000, "so nothing was sent")
 		n.want(t)
-		gate := make(chan struct{})
-		r.set(func(r *record) { r.gate = gate })
-		go func() {
-			synctest.Wait() // the commit has begun
-			r.set(func(r *record) {
-				r.gate = nil
-				r.revision, r.lastSeq, r.rows[late.Key] = late.Revision, late.Seq, late
-				r.written = append(r.written, late.Key)
-			})
-			close(gate)
-		}()
+		late()
 		apply(t, c, n.put("B", `{}`))
 		n.want(t, "a at 1, changed true", "settled 1", "b at 2, changed true", "settled 2")
+	})
+}
+
+// TestS5_ACommitThatArrivesTooLateIsNot: its place was given away as soon as the
+// record could be asked.
+func TestS5_ACommitThatArrivesTooLateIsNot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, n := newRecord(), new(noting)
+		c := running(t, r, n.config)
+		late := withheld(t, r, c, n.put("A", `{}`))
+		r.set(func(r *record) { r.fail, r.failAfter, r.downAfter, r.withheld = nil, nil, false, nil })
+		time.Sleep(time.Second) // it follows, and asks
+		synctest.Wait()
+		late()
+		apply(t, c, n.put("B", `{}`))
+		n.want(t, "b at 2, changed true", "settled 2")
+		if _, ok := c.Document(key("a")); ok || len(r.rows) != 1 {
+			t.Error("it is there")
+		}
 	})
 }
 
@@ -149,4 +188,28 @@ func TestS5_SettledFollowsEveryCommit(t *testing.T) {
 		apply(t, c, n.put("C", body)) // its answer is lost, but it is looked up
 		n.want(t, "c at 4, changed true", "settled 4")
 	})
+}
+
+// TestS5_ACommitThatSurelyFailedIsNotInDoubt: the record said so after it had
+// decided, and another replica wrote the very same at the same revision.
+func TestS5_ACommitThatSurelyFailedIsNotInDoubt(t *testing.T) {
+	for name, sure := range map[string]error{
+		"nothing was written": fmt.Errorf("%w: the disk is full", catalog.ErrNothingWritten),
+		"much is newer":       catalog.ErrBehind,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r, n := newRecord(), new(noting)
+				c := running(t, r, n.config)
+				r.set(func(r *record) { r.failAfter, r.withheld = sure, func(catalog.Row) {} })
+				put := n.put("A", `{"last_updated":"2026-01-01T00:00:00Z"}`)
+				_, err := c.Apply(t.Context(), put)
+				refused(t, err, 4000, "so nothing was sent")
+				r.set(func(r *record) { r.failAfter, r.withheld = nil, nil })
+				apply(t, running(t, r), location("PUT", nlTNM, "A", string(put.Body)))
+				time.Sleep(time.Second)
+				n.want(t)
+			})
+		})
+	}
 }

@@ -376,6 +376,8 @@ func FuzzMerge(f *testing.F) {
 		{own + `,"evses":null}`, "LOC1/E1", "PUT", `{"uid":"E1"}`},
 		{own + `,"evses":[{"uid":"E1","connectors":[{"id":1}]}]}`, "LOC1/E1/1", "PATCH", `{"last_updated":2}`},
 		{``, "LOC1", "PUT", `{"\u0069d":"LOC1","a":1,"a":2}`}, {`{`, "LOC1/E1", "PUT", `{}`}, {`[]`, "LOC1", "PATCH", `{"last_updated":2}`},
+		{own + `}`, "LOC1/E1", "PUT", `{"uid":"E1","x":` + strings.Repeat("[", 510) + strings.Repeat("]", 510) + `}`},
+		{own + `,"evses":[{"uid":"E1"}]}`, "LOC1/E1/1", "PUT", `{"id":"1","x":` + strings.Repeat("[", 508) + strings.Repeat("]", 508) + `}`},
 		{own + `}`, "LOC1", "PUT", own + `}`}, {`{}`, "loc1", "PATCH", `{"last_updated":"2026-01-01"}`},
 	} {
 		f.Add(seed.old, seed.path, seed.method, seed.body)

@@ -133,14 +133,17 @@ func (p *push) readBody() (tail int, refusal *ocpi.Error) {
 	if r.twice != "" {
 		return 0, ocpi.Errorf(ocpi.InvalidParameters, "field %.64s stands twice in the %s", r.twice, r.in)
 	}
-	p.members = r.members[p.depth]
-	if len(p.members) > manyMembers {
-		p.byName = make(map[string]int, len(p.members))
-		for i, m := range p.members {
+	p.setMembers(r.members[p.depth])
+	return tail, nil
+}
+
+func (p *push) setMembers(members []member) {
+	if p.members = members; len(members) > manyMembers {
+		p.byName = make(map[string]int, len(members))
+		for i, m := range members {
 			p.byName[string(m.name)] = i
 		}
 	}
-	return tail, nil
 }
 
 // find is the place of a member of the body; -1 when there is none.

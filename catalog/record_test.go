@@ -24,16 +24,20 @@ type record struct {
 	// asked counts questions for the revision.
 	asked     int
 	forgotten time.Time
+	// by are who committed.
+	by map[int64]*seat
 
 	// fail is what every call answers; failAfter is what Commit answers after it
 	// committed.
 	fail, failAfter error
 	// downAfter tells that nothing is answered after failAfter.
 	downAfter bool
-	// instead, when it is not nil, replaces what the next Commit would write.
+	// instead, when it is not nil, replaces what the next Commit would write: another
+	// replica writes it.
 	instead func(catalog.Row) catalog.Row
-	// withheld, when it is not nil, gets what Commit would write.
-	withheld func(catalog.Row)
+	// withheld, when it is not nil, gets what Commit would write, by withheldBy.
+	withheld   func(catalog.Row)
+	withheldBy *seat
 	// page, when it is not 0, is after how many rows Since ends.
 	page int
 	// most, when it is not 0, is how many rows of others a Commit reads at most.
@@ -49,7 +53,9 @@ type record struct {
 
 var errDown = errors.New("the record is down")
 
-func newRecord() *record { return &record{rows: make(map[catalog.Key]catalog.Row)} }
+func newRecord() *record {
+	return &record{rows: make(map[catalog.Key]catalog.Row), by: make(map[int64]*seat)}
+}
 
 func (r *record) set(change func(*record)) {
 	r.mu.Lock()
@@ -124,20 +130,26 @@ func (r *record) Since(_ context.Context, revision int64) ([]catalog.Row, int64,
 	return rows[:end], upTo, r.fail
 }
 
-func (r *record) At(_ context.Context, revisions []int64, each func(catalog.Row) error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, row := range r.since(0) {
-		if slices.Contains(revisions, row.Revision) {
-			if err := each(row); err != nil {
-				return err
-			}
-		}
-	}
-	return r.fail
+// seat is the record as one replica has it.
+type seat struct{ *record }
+
+func (s *seat) Commit(ctx context.Context, have int64, decide catalog.Decide) (int64, error) {
+	return s.commit(ctx, s, have, decide)
 }
 
-func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {
+func (s *seat) Settle(_ context.Context, revision int64) (written bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return false, s.fail
+	}
+	if s.revision == revision-1 {
+		s.revision = revision
+	}
+	return s.by[revision] == s, nil
+}
+
+func (r *record) commit(ctx context.Context, by *seat, have int64, decide catalog.Decide) (int64, error) {
 	r.mu.Lock()
 	gate := r.gate
 	r.mu.Unlock()
@@ -166,14 +178,21 @@ func (r *record) Commit(ctx context.Context, have int64, decide func([]catalog.R
 		return 0, fmt.Errorf("%w: the clock jumped", catalog.ErrInterrupted)
 	}
 	if r.withheld != nil {
+		r.withheldBy = by
 		for _, row := range rows {
 			row.Revision = r.revision + 1
 			r.withheld(row)
+		}
+		if r.downAfter {
+			r.fail = r.failAfter
 		}
 		return 0, r.failAfter
 	}
 	r.revision++
 	r.commits++
+	if r.by[r.revision] = by; r.instead != nil {
+		r.by[r.revision] = nil
+	}
 	for _, row := range rows {
 		if old, ok := r.rows[row.Key]; ok && old.Revision == r.revision {
 			panic("an object was written twice in one commit")

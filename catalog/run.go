@@ -122,7 +122,7 @@ func (c *Catalog) reload(ctx context.Context) error {
 	}
 	c.shelves, c.loaded = fresh, true
 	c.mu.Unlock()
-	c.revision, c.followed, c.doubtful, c.doubts = revision, began, false, nil
+	c.revision, c.followed = revision, began
 	c.catchUps.reach(revision)
 	return nil
 }
@@ -132,6 +132,9 @@ func (c *Catalog) tryFollow(ctx context.Context, failing bool) bool {
 	c.catchUps.begin()
 	err := c.follow(ctx)
 	c.catchUps.finish(err)
+	if err == nil {
+		err = c.settleDoubt(ctx)
+	}
 	if err != nil && !failing && ctx.Err() == nil {
 		c.cfg.Logger.WarnContext(ctx, "catalog cannot follow the record; going on with what it has", "error", err)
 	}
@@ -156,7 +159,7 @@ func (c *Catalog) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	c.followed, c.doubtful = began, false
+	c.followed = began
 	return nil
 }
 
@@ -175,7 +178,6 @@ func (c *Catalog) followPart(ctx context.Context) error {
 	c.publish(rows)
 	c.revision = upTo
 	c.catchUps.reach(upTo)
-	c.settleDoubts(ctx, rows)
 	return nil
 }
 
@@ -184,7 +186,7 @@ func (c *Catalog) followPart(ctx context.Context) error {
 func (c *Catalog) stale() bool { return now().Sub(c.followed) > staleAfter }
 
 // behind tells that what others wrote since should be read before a commit, which
-// reads it while it holds all others back.
+// may be overtaken while it reads.
 func (c *Catalog) behind() bool { return now().Sub(c.followed) > 4*followInterval }
 
 func (c *Catalog) forget(ctx context.Context) {

@@ -36,16 +36,26 @@ type Row struct {
 }
 
 // ErrBehind says that the committer has to follow the record before it commits:
-// what others wrote is too much to be read while they are held back.
+// what others wrote is too much to be read by a commit, which they may overtake or
+// have to wait for.
 var ErrBehind = errors.New("too much was written since")
 
 // ErrInterrupted says that the record's server ended a commit before its time, as
-// it does when its clock jumps. Nothing was written, and it can be tried again.
+// it does when its clock jumps, or for the sake of another one. Nothing was written,
+// and it can be tried again.
 var ErrInterrupted = errors.New("the record's server interrupted the commit")
 
-// Store is the record of the catalog. Its revision counts commits; it is raised
-// first in every transaction, which holds back all other replicas until the
-// commit, so that revisions become visible in their order.
+// ErrNothingWritten marks an error of Commit that came when decide had run, and yet
+// surely left nothing.
+var ErrNothingWritten = errors.New("nothing was written")
+
+// Decide says what to write, given what others wrote, by rising revision, the
+// revision to be written and the highest Seq ever given. It may be asked again,
+// when another replica was faster: its last answer counts.
+type Decide = func(newer []Row, revision, lastSeq int64) []Row
+
+// Store is the record of the catalog. Its revision counts commits; each is built
+// on the one before, and revisions become visible in their order.
 type Store interface {
 	// Revision is the newest one; 0 for an empty record.
 	Revision(ctx context.Context) (int64, error)
@@ -59,22 +69,22 @@ type Store interface {
 	// end before the newest one when they are many or large, but not where it
 	// began.
 	Since(ctx context.Context, revision int64) ([]Row, int64, error)
-	// At calls each for every row whose last write was one of the revisions, deleted
-	// ones included, by rising revision; of it at least Key, Seq, Revision, Deleted
-	// and Document are set. It does not hold all rows in memory, and ends with each's
-	// error.
-	At(ctx context.Context, revisions []int64, each func(Row) error) error
-	// Commit raises the revision in a transaction, reads the rows that others
-	// wrote after the revision have, and lets decide say what to write. newer
-	// are those rows, by rising revision; revision is the new one and lastSeq the
-	// highest Seq ever given. decide sets Key, Seq, LastUpdated, Document,
-	// Deleted and ChangedAt; Commit sets Revision. decide runs at most once.
-	// When Commit returns an error nothing was written, unless the error is from
-	// the commit itself: then the caller cannot know, and compares revisions.
-	// A decide that returns no rows commits nothing. When there is more newer than
-	// Since returns at once, decide does not run and the error is ErrBehind. After
-	// ErrInterrupted it may have run, to no effect.
-	Commit(ctx context.Context, have int64, decide func(newer []Row, revision, lastSeq int64) []Row) (revision int64, err error)
+	// Commit reads the rows that others wrote after the revision have, lets decide
+	// say what to write, and writes it as the next revision, in one transaction and
+	// only if no other replica wrote meanwhile: then all is done anew. decide sets
+	// Key, Seq, LastUpdated, Document, Deleted and ChangedAt; Commit sets Revision.
+	// When Commit returns an error nothing was written, unless decide ran and the
+	// error is none of ErrNothingWritten, ErrInterrupted and ErrBehind: then it may
+	// be from the commit itself, and the caller asks Settle about the revision that
+	// was decided last.
+	// A decide that returns no rows commits nothing; it was told the newest state.
+	// When there is more newer than Since returns at once, the error is ErrBehind.
+	Commit(ctx context.Context, have int64, decide Decide) (revision int64, err error)
+	// Settle tells whether the record has this replica's commit of a revision, however
+	// much of it was written over since. What another replica took over, to send it,
+	// does not count. When the record has not come to the revision yet, Settle raises
+	// it, without rows: what is still on its way there comes too late.
+	Settle(ctx context.Context, revision int64) (written bool, err error)
 	// ForgetDeleted drops the rows of objects that were deleted before the time.
 	ForgetDeleted(ctx context.Context, before time.Time) (int64, error)
 }

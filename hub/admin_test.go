@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"busbar/hub"
 	"busbar/hub/hubtest"
 )
 
@@ -64,9 +63,7 @@ func TestAdmin_ReplicasShareTokensAndTheTrail(t *testing.T) {
 
 func TestAdmin_TokensAndTheTrailOutliveARestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
-	first := hubtest.Start(t, same)
+	first := hubtest.Start(t)
 	_, token := issue(t, first, "dashboard", "viewer")
 	if status, _ := as(t, first, token)("GET", "/api/v1/overview", nil); status != http.StatusOK {
 		t.Errorf("a viewer: HTTP %d", status)
@@ -76,7 +73,7 @@ func TestAdmin_TokensAndTheTrailOutliveARestart(t *testing.T) {
 	}
 	first.Stop()
 
-	second := hubtest.Start(t, same)
+	second := hubtest.Start(t, sameFolder(first))
 	if status, _ := as(t, second, token)("GET", "/api/v1/overview", nil); status != http.StatusOK {
 		t.Errorf("after a restart: HTTP %d", status)
 	}

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -51,6 +52,18 @@ func getPage(t *testing.T, p *hubtest.Platform, path, to string) page {
 		out.next = m[1]
 	}
 	return out
+}
+
+// getAll follows GET All to its end, and returns the objects by their ids.
+func getAll(t *testing.T, p *hubtest.Platform, module string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for path := "/ocpi/2.2.1/sender/" + module; path != ""; {
+		got := getPage(t, p, path, "EU/BUS")
+		maps.Copy(all, got.bodies)
+		path = got.next
+	}
+	return all
 }
 
 func TestP1_ACrawlSeesEveryObjectOnceWhileTheyChange(t *testing.T) {
@@ -113,16 +126,14 @@ func TestP1_ADeltaFollowsItsFilters(t *testing.T) {
 
 func TestP4_TheCatalogSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
-	first := hubtest.Start(t, same)
+	first := hubtest.Start(t)
 	cpo, msp := first.Platform("cpo", "NL/CPA:CPO"), first.Platform("msp", "DE/MSP:EMSP")
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1", location("LOC1", newYear, ""))
 	broadcast(t, cpo, "PUT", "locations/NL/CPA/LOC1/E1", `{"uid":"E1","status":"AVAILABLE","last_updated":"2026-01-02T00:00:00Z"}`)
-	before := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "EU/BUS"})
+	before := msp.List("locations", "EU/BUS")
 	first.Stop()
 
-	second := hubtest.Start(t, same)
+	second := hubtest.Start(t, sameFolder(first))
 	after := second.Send(t, hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", Token: msp.TokenC, To: "EU/BUS"})
 	wantHTTP(t, "GET All after the restart", after, 200, 1000)
 	cut := func(r *hubtest.Response) string { data, _, _ := strings.Cut(r.Body, `,"status_code"`); return data }
@@ -163,9 +174,7 @@ func TestAgreements_BindEveryPlan(t *testing.T) {
 	}
 	wantHTTP(t, "open, agreed", send(friend, "GET", "sender/locations/LOC1", "", ""), 200, 1000)
 	wantHTTP(t, "open, no agreement", send(stranger, "GET", "sender/locations/LOC1", "", ""), 404, 2003)
-	if got := stranger.Received(); len(got) > 0 {
-		t.Errorf("the stranger was sent %v", got)
-	}
+	stranger.WantNothing()
 	if got := stranger.Told(); len(got) > 0 {
 		t.Errorf("the stranger was told of %v", got)
 	}
@@ -185,9 +194,7 @@ func (s *shop) serve(w http.ResponseWriter, r *http.Request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
-		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-			c.Close()
-		}
+		hangUp(w)
 		return true
 	}
 	if r.Method != http.MethodGet || r.URL.Path != "/sender/locations" {
@@ -206,6 +213,16 @@ func (s *shop) set(down bool, id, object string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down, s.objects[id] = down, object
+}
+
+// wantAskedSince holds that the hub first asked for what had changed.
+func (s *shop) wantAskedSince(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) == 0 || !strings.Contains(s.asked[0], "date_from=") {
+		t.Errorf("the CPO was asked %v", s.asked)
+	}
 }
 
 func TestO2_TheHubPullsWhatItMissed(t *testing.T) {
@@ -233,18 +250,12 @@ func TestO2_TheHubPullsWhatItMissed(t *testing.T) {
 	if !strings.Contains(bodies, "missed") || !strings.Contains(bodies, "LOC2") {
 		t.Errorf("after the outage the eMSP received %v", got)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.asked) == 0 || !strings.Contains(s.asked[0], "date_from=") {
-		t.Errorf("the CPO was asked %v", s.asked)
-	}
+	s.wantAskedSince(t)
 }
 
 func TestO2_AHubThatIsAlonePullsAfterTheBriefestOutage(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
-	first := hubtest.Start(t, same)
+	first := hubtest.Start(t)
 	cpo, msp := first.Platform("cpo", "NL/CPA:CPO"), first.Platform("msp", "DE/MSP:EMSP")
 	s := &shop{objects: map[string]string{}}
 	cpo.Intercepts(s.serve)
@@ -253,15 +264,11 @@ func TestO2_AHubThatIsAlonePullsAfterTheBriefestOutage(t *testing.T) {
 	first.Stop()
 	s.set(false, "LOC2", location("LOC2", newYear.Add(time.Hour), ""))
 
-	hubtest.Start(t, same)
+	hubtest.Start(t, sameFolder(first))
 	if got := msp.AwaitReceived(2)[1]; !strings.Contains(got.URI, "LOC2") {
 		t.Errorf("after the restart the eMSP received %s %s", got.Method, got.URI)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.asked) == 0 || !strings.Contains(s.asked[0], "date_from=") {
-		t.Errorf("the CPO was asked %v", s.asked)
-	}
+	s.wantAskedSince(t)
 }
 
 func TestO2_ANewPlatformIsPulledWhereTheOperatorSaysSo(t *testing.T) {

@@ -33,6 +33,9 @@ type Config struct {
 	AdminToken string
 
 	ForwardTimeout time.Duration
+	// LessonPatience is how long a message of open routing waits for what another
+	// replica may have learned a moment ago; zero is 250 ms.
+	LessonPatience time.Duration
 	// AllowPrivatePeers lets platforms live on private and loopback addresses.
 	AllowPrivatePeers bool
 	// MaxBody is the largest request body, in bytes.

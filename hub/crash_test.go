@@ -18,10 +18,33 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(hubtest.Main(m)) }
 
-// crashHub runs a hub in a process of its own.
+// crashHub runs a hub in a process of its own. It does not give up on a receiver that
+// hangs until the hub is killed.
 func crashHub(t *testing.T, dir string) *hubtest.Process {
 	t.Helper()
-	return hubtest.StartProcess(t, hub.Settings{DataDir: dir, LogLevel: "warn"})
+	return hubtest.StartProcess(t, hub.Settings{DataDir: dir, LogLevel: "warn", ForwardTimeout: "10m"})
+}
+
+// pushUntilKilled has eight connections push objects of a CPO to the hub until it
+// is killed; wait for them then. accepted hears of each push that was answered 1000,
+// from all eight.
+func pushUntilKilled(h *hubtest.Process, cpo *hubtest.Platform, module string, next func(worker, n int) (id, body string), accepted func(id string)) *sync.WaitGroup {
+	var pushing sync.WaitGroup
+	for worker := range 8 {
+		pushing.Go(func() {
+			for n := 0; ; n++ {
+				id, body := next(worker, n)
+				resp, err := h.TrySend(hubtest.Request{
+					Method: "PUT", Path: "/ocpi/2.2.1/receiver/" + module + "/NL/CPA/" + id, Token: cpo.TokenC, To: "EU/BUS", Body: body,
+				})
+				if err != nil || resp.OCPI() != 1000 {
+					return // the hub was killed
+				}
+				accepted(id)
+			}
+		})
+	}
+	return &pushing
 }
 
 // TestP4_WhatWasAcceptedSurvivesKill9 kills the hub's process while eight
@@ -32,45 +55,27 @@ func TestP4_WhatWasAcceptedSurvivesKill9(t *testing.T) {
 	h := crashHub(t, dir)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	var mu sync.Mutex
-	accepted := map[string]string{}
+	accepted := map[string]bool{}
 	enough := make(chan struct{})
-	var pushing sync.WaitGroup
-	for worker := range 8 {
-		pushing.Go(func() {
-			for n := 0; ; n++ {
-				id := fmt.Sprintf("W%dN%d", worker, n)
-				resp, err := h.TrySend(hubtest.Request{
-					Method: "PUT", Path: "/ocpi/2.2.1/receiver/locations/NL/CPA/" + id, Token: cpo.TokenC, To: "EU/BUS",
-					Body: location(id, newYear, ""),
-				})
-				if err != nil || resp.OCPI() != 1000 {
-					return // the hub was killed
-				}
-				mu.Lock()
-				accepted["CPA/"+id] = resp.Body
-				if len(accepted) == 300 {
-					close(enough)
-				}
-				mu.Unlock()
-			}
-		})
-	}
+	pushing := pushUntilKilled(h, cpo, "locations", func(worker, n int) (id, body string) {
+		id = fmt.Sprintf("W%dN%d", worker, n)
+		return id, location(id, newYear, "")
+	}, func(id string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if accepted["CPA/"+id] = true; len(accepted) == 300 {
+			close(enough)
+		}
+	})
 	<-enough
 	h.Kill()
 	pushing.Wait()
 
 	second := crashHub(t, dir)
 	msp.MoveTo(second.Hub)
-	kept := map[string]bool{}
-	for path := "/ocpi/2.2.1/sender/locations"; path != ""; {
-		got := getPage(t, msp, path, "EU/BUS")
-		for _, id := range got.ids {
-			kept[id] = true
-		}
-		path = got.next
-	}
+	kept := getAll(t, msp, "locations")
 	for id := range accepted {
-		if !kept[id] {
+		if kept[id] == "" {
 			t.Errorf("%s was accepted and is lost", id)
 		}
 	}
@@ -99,24 +104,14 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 	})
 	var accepted atomic.Int32
 	enough := make(chan struct{})
-	var pushing sync.WaitGroup
-	for worker := range 8 {
-		pushing.Go(func() {
-			for n := 0; ; n++ {
-				id := fmt.Sprintf("W%dN%d", worker, n%400)
-				resp, err := h.TrySend(hubtest.Request{
-					Method: "PUT", Path: "/ocpi/2.2.1/receiver/tariffs/NL/CPA/" + id, Token: cpo.TokenC, To: "EU/BUS",
-					Body: location(id, newYear, fmt.Sprintf(`,"n":%d`, n)),
-				})
-				if err != nil || resp.OCPI() != 1000 {
-					return // the hub was killed
-				}
-				if accepted.Add(1) == 2000 {
-					close(enough)
-				}
-			}
-		})
-	}
+	pushing := pushUntilKilled(h, cpo, "tariffs", func(worker, n int) (id, body string) {
+		id = fmt.Sprintf("W%dN%d", worker, n%400)
+		return id, location(id, newYear, fmt.Sprintf(`,"n":%d`, n))
+	}, func(string) {
+		if accepted.Add(1) == 2000 {
+			close(enough)
+		}
+	})
 	<-enough
 	h.Kill()
 	release()
@@ -126,12 +121,7 @@ func TestP4_AReceiverThatWasBehindLearnsEverythingAfterKill9(t *testing.T) {
 
 	second := crashHub(t, dir)
 	slow.MoveTo(second.Hub)
-	want := map[string]string{}
-	for path := "/ocpi/2.2.1/sender/tariffs"; path != ""; {
-		got := getPage(t, slow, path, "EU/BUS")
-		maps.Copy(want, got.bodies)
-		path = got.next
-	}
+	want := getAll(t, slow, "tariffs")
 	if len(want) == 0 || maps.Equal(want, before) {
 		t.Fatalf("the receiver was not behind: this shows nothing")
 	}

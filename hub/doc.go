@@ -38,7 +38,9 @@
 // is asked whether this one still does (routing.Handed.Held), and what it has lost
 // it drops. What comes to another replica again is compared with the catalog: the
 // newest push of its object goes as it was sent, an older one as what the object is
-// now, so that no receiver goes back (routing/again.go). A replica that died, or the
+// now, so that no receiver goes back (routing/again.go); a Token, of which there is
+// no copy, in one with the pushes that the record has behind it
+// (routing/tokenagain.go). A replica that died, or the
 // process before this one, leaves its notes: Outbox.Run adopts them and sends what
 // they are about again (routing/recover.go). Delivery is at least once.
 //
@@ -80,16 +82,18 @@
 // Operator. web.Server on the admin listener asks access.Keyring who calls, lets
 // the role of each route (web/routes.go) decide, and calls the Registrar; it
 // shows what the Directory holds. access.Trail records a change before it is
-// begun, and how it ended before it is answered. Messages and figures are those of
+// begun, and how it ended before it is answered, also one that a platform makes by
+// the credentials module. Messages and figures are those of
 // all replicas (journal.Feed), whichever is asked. Metrics are counted where
 // things happen (newMetrics in routing and parties) and gathered there.
 //
 // Start and stop. cmd/busbar reads settings into Config (Settings.Config
 // reports all faults at once), New, Start, and on SIGTERM Stop: readiness goes
 // first, then the OCPI listener finishes what is in flight, then the followers end.
-// Now nothing is accepted any more: Stop waits until the broadcasts that were have
-// reached their receivers (Outbox.Settle), for a while; then the log hands out what
-// nobody else will, and leaves the rest to other replicas or the next start; then
-// the lanes, the catalog, the notes of what has ended, the journal, the stores, and
-// the log's buffer. With nothing under way none of this waits.
+// Now nothing is accepted any more: the log hands out what nobody else will, and
+// Stop waits as long as broadcasts still reach their receivers (Outbox.Settle). What
+// does not it leaves to other replicas or the next start, since the record has it;
+// then come the lanes, the catalog, the notes of what has ended, the journal, the
+// stores, and the log's buffer. With nothing under way none of this waits; whatever
+// hangs, StopTimeout bounds it: in the end the stores' connections are cut.
 package hub

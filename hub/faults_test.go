@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -31,7 +30,7 @@ func TestS3_AReceiverThatHangsIsATimeout(t *testing.T) {
 		<-r.Context().Done() // until the hub gives up
 		return true
 	})
-	got := cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
+	got := cpo.List("tokens", "DE/MSP")
 	wantHTTP(t, "a receiver that hangs", got, 200, 4002)
 	wantMessage(t, got, "DEMSP did not answer in time")
 }
@@ -45,10 +44,7 @@ func TestS4_AReceiverThatDiesDuringTheRequest(t *testing.T) {
 		if r.URL.Path == "/receiver/cdrs" { // else the hub looks whether the platform is there
 			calls.Add(1)
 		}
-		c, _, err := w.(http.Hijacker).Hijack()
-		if err == nil {
-			c.Close()
-		}
+		hangUp(w)
 		return true
 	})
 	got := cpo.Send(hubtest.Request{Method: "POST", Path: "/ocpi/2.2.1/receiver/cdrs", To: "DE/MSP", Body: "{}"})
@@ -158,7 +154,7 @@ func TestLarge_AnswersAreNotMixed(t *testing.T) {
 		for range 3 {
 			running.Go(func() {
 				for range 20 {
-					got := cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/" + name})
+					got := cpo.List("tokens", "DE/"+name)
 					if got.Body != answer {
 						t.Errorf("%s: the answer has %d bytes, want %d, or holds others", name, len(got.Body), len(answer))
 					}
@@ -181,7 +177,7 @@ func TestStop_RequestsInFlightFinishAndNewOnesAreRefused(t *testing.T) {
 	})
 	answer := make(chan *hubtest.Response, 1)
 	go func() {
-		answer <- cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
+		answer <- cpo.List("tokens", "DE/MSP")
 	}()
 	<-arrived
 	stopped := make(chan struct{})
@@ -207,30 +203,17 @@ func TestSecrets_NoLiveTokenInFilesOrLogs(t *testing.T) {
 	h := hubtest.Start(t)
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	waiting := h.NewPlatform("waiting", "FR/CPO:CPO")
-	receiver := newReceiver(h, "receiver", "FR/MSP:EMSP")
-	if status, answer := receiver.connect(h); status != 200 {
-		t.Fatalf("connect: HTTP %d %v", status, answer)
-	}
-	cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
+	receiver := newConnected(t, h, "receiver", "FR/MSP:EMSP")
+	cpo.List("tokens", "DE/MSP")
 	secrets := map[string]string{
 		"token A": waiting.TokenA, "token B": cpo.TokenB, "token C": cpo.TokenC, "C of another": msp.TokenC,
 		"offered token": receiver.offered, "given token": receiver.gives, "admin token": h.AdminToken,
 	}
 	_, list := h.Admin("GET", "/api/v1/platforms", nil)
-	places := map[string]string{"admin API": fmt.Sprint(list)}
-	resp, err := http.Get(h.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	places["metrics"] = string(metrics)
+	places := map[string]string{"admin API": fmt.Sprint(list), "metrics": h.Metrics()}
 	h.Stop()
 	places["log"] = h.Log.String()
-	err = filepath.WalkDir(h.DataDir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(h.DataDir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			raw, readErr := os.ReadFile(path)
 			places[path], err = string(raw), readErr
@@ -257,18 +240,10 @@ func TestMetrics_CountWhatPassed(t *testing.T) {
 	h := hubtest.Start(t)
 	cpo := h.Platform("cpo", "NL/CPA:CPO")
 	h.Platform("msp", "DE/MSP:EMSP")
-	cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
+	cpo.List("tokens", "DE/MSP")
 	cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/nltnm-x", To: "DE/MSP"})
-	cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/XXX"})
-	resp, err := http.Get(h.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cpo.List("tokens", "DE/XXX")
+	metrics := h.Metrics()
 	for _, line := range []string{
 		`busbar_requests_total{module="tokens",outcome="ok",plan="direct"} 1`,
 		`busbar_requests_total{module="custom",outcome="bad_answer",plan="refused"} 1`,
@@ -279,7 +254,7 @@ func TestMetrics_CountWhatPassed(t *testing.T) {
 		`busbar_platforms{status="CONNECTED"} 2`,
 		`go_goroutines `, `process_cpu_seconds_total `,
 	} {
-		if !strings.Contains(string(raw), "\n"+line) {
+		if !strings.Contains(metrics, "\n"+line) {
 			t.Errorf("metrics lack %s", line)
 		}
 	}

@@ -112,7 +112,7 @@ func TestReplicas_RedisGoneIsSaidInStreamAndOverview(t *testing.T) {
 	if data := until(t, live, "partial"); data != `data: {"partial":true}` {
 		t.Errorf("%s", data)
 	}
-	wantHTTP(t, "without Redis", cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"}), 200, 1000)
+	wantHTTP(t, "without Redis", cpo.List("tokens", "DE/MSP"), 200, 1000)
 	until(t, live, `"from":"NLCPA"`)
 	o := overviewUntil(t, h, func(o map[string]any) bool { return o["partial"] == true })
 	if needs := fmt.Sprint(o["needs_attention"]); len(o["replicas"].([]any)) != 1 || !strings.Contains(needs, "Redis does not answer") {

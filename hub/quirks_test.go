@@ -99,7 +99,7 @@ func TestQuirk_LowerCaseCredentials(t *testing.T) {
 	p.Register()
 	msp := h.Platform("msp", "DE/MSP:EMSP")
 	for _, to := range []string{"NL/CPA", "nl/cpa", "Nl/cPa"} {
-		wantHTTP(t, "to "+to, msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: to}), 200, 1000)
+		wantHTTP(t, "to "+to, msp.List("locations", to), 200, 1000)
 	}
 }
 
@@ -249,4 +249,44 @@ func TestC3_ThePeersOwnReasonIsPassedOnWithoutTokens(t *testing.T) {
 	got := p.Credentials("POST", p.TokenA, nil)
 	wantHTTP(t, "POST credentials", got, 200, 3001)
 	wantMessage(t, got, "HTTP 500, saying \"no such user: Token [redacted] or [redacted]\"")
+}
+
+func TestQuirk_Version22ExpectsHTTP201(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	p.Change(func() { p.Version = "2.2" })
+	got := p.Credentials("POST", p.TokenA, nil)
+	wantHTTP(t, "POST at 2.2", got, 201, 1000)
+	p.TokenC = got.Token()
+	msp := h.Platform("msp", "DE/MSP:EMSP")
+	wantHTTP(t, "2.2.1 to 2.2", msp.List("locations", "NL/CPA"), 200, 1000)
+	wantHTTP(t, "2.2 to 2.2.1", p.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2/sender/tokens", To: "DE/MSP"}), 200, 1000)
+	// V4: a PUT at another version's URL selects that version.
+	p.Change(func() { p.Version = "2.2.1" })
+	wantHTTP(t, "PUT at 2.2.1", p.Credentials("PUT", p.TokenC, nil), 200, 1000)
+	if _, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil); shown["version"] != "2.2.1" {
+		t.Errorf("version %v", shown["version"])
+	}
+}
+
+func TestQuirk_TrailingSlashOnEndpoints(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	p.SlashEndpoints = true
+	p.Register()
+	msp := h.Platform("msp", "DE/MSP:EMSP")
+	for path, want := range map[string]string{
+		"/ocpi/2.2.1/sender/locations":                        "GET /sender/locations/",
+		"/ocpi/2.2.1/sender/locations/L1":                     "GET /sender/locations/L1",
+		"/ocpi/2.2.1/sender/locations?limit=5":                "GET /sender/locations/?limit=5",
+		"/ocpi/2.2.1/receiver/tokens/DE/MSP/T1?type=APP_USER": "GET /receiver/tokens/DE/MSP/T1?type=APP_USER",
+	} {
+		p.Forget()
+		msp.Send(hubtest.Request{Method: "GET", Path: path, To: "NL/CPA"})
+		if got := p.Received(); len(got) != 1 || got[0].Method+" "+got[0].URI != want {
+			t.Errorf("%s: received %v, want %s", path, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,7 +114,7 @@ func TestC1_PlainAndBase64TokensAreBothUnderstood(t *testing.T) {
 		other := h.Platform(fmt.Sprintf("other %v", plain), fmt.Sprintf("DE/M%d:EMSP", map[bool]int{false: 1, true: 2}[plain]))
 		to := p.Roles[0].CountryCode + "/" + p.Roles[0].PartyID
 		// The platform refuses the other form, so 1000 says the hub has learned.
-		got := other.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: to})
+		got := other.List("locations", to)
 		wantHTTP(t, "to a platform that reads one form", got, 200, 1000)
 		_, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil)
 		if want := map[bool]string{false: "base64", true: "plain"}[plain]; shown["quirks"].(map[string]any)["token_form"] != want {
@@ -145,7 +146,9 @@ func TestC3_FailuresOfTheCallback(t *testing.T) {
 			says: "lists 1.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, 9.9, …, not 2.2.1"},
 		"endpoints without end": {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"SENDER","url":"http://x.test/l"}` +
 			strings.Repeat(`,{"identifier":"locations","role":"SENDER","url":"http://x.test/l"}`, 500) + `]}`), status: 200, ocpi: 3001, says: "at most 500 entries, has 501"},
-		"an endpoint with a wrong role": {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"BOTH","url":"http://x.test/l"}]}`), status: 200, ocpi: 3001, says: "endpoints[0].role"},
+		"an endpoint with a wrong role": {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"locations","role":"BOTH","url":"http://x.test/l"}]}`), status: 200, ocpi: 3003, says: "nothing to route; passed over: endpoints[0].role (locations)"},
+		"a needed endpoint with a bad URL beside a good one": {details: envelope(`{"version":"2.2.1","endpoints":[{"identifier":"tariffs","role":"SENDER","url":"http://x.test/t"},{"identifier":"locations","role":"SENDER","url":"ftp://x.test/l"}]}`),
+			status: 200, ocpi: 3001, says: "version details: field endpoints[1].url (locations): "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,6 +178,41 @@ func TestC3_FailuresOfTheCallback(t *testing.T) {
 			broken = false
 			wantHTTP(t, "second try with A", p.Credentials("POST", p.TokenA, nil), 200, 1000)
 		})
+	}
+}
+
+// What the hub can make nothing of, and the platform's roles do not need, keeps
+// nobody out; the log says what it is.
+func TestC3_MalformedEndpointsArePassedOver(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	p := h.NewPlatform("cpo", "NL/CPA:CPO")
+	p.Intercepts(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/ocpi/2.2.1" {
+			return false
+		}
+		fmt.Fprintf(w, `{"status_code":1000,"data":{"version":"2.2.1","endpoints":[
+			{"identifier":"locations","role":"BOTH","url":"http://x.test/l"},
+			{"identifier":"locations","role":"SENDER","url":"%[1]s/sender/locations"},
+			{"identifier":"","role":"SENDER","url":"%[1]s/x"}, {"identifier":"com.example","role":"SENDER","url":7}, 5, null,
+			{"identifier":"com.example","role":"SENDER","url":"/relative"},
+			{"identifier":"locations","role":"RECEIVER","url":""}, {"identifier":"hubclientinfo","role":"RECEIVER","url":""},
+			{"identifier":"tokens","url":"%[1]s/receiver/tokens"}, {"identifier":"com.example","url":"%[1]s/example"}]}}`, p.Server.URL)
+		return true
+	})
+	p.Register()
+	_, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil)
+	var got []string
+	for _, e := range shown["endpoints"].([]any) {
+		got = append(got, fmt.Sprint(e.(map[string]any)["identifier"], " ", e.(map[string]any)["role"]))
+	}
+	want := []string{"locations SENDER", "tokens RECEIVER", "com.example SENDER", "com.example RECEIVER"}
+	if !slices.Equal(got, want) {
+		t.Errorf("endpoints %q, want %q", got, want)
+	}
+	if log := h.Log.String(); strings.Count(log, "endpoints of a platform are passed over") != 1 || !strings.Contains(log, "platform="+p.ID) ||
+		!strings.Contains(log, "endpoints[0].role (locations)") || !strings.Contains(log, "endpoints[7].url (locations)") {
+		t.Errorf("the log does not say what was passed over:\n%s", log)
 	}
 }
 
@@ -246,8 +284,7 @@ func TestC5_RenewalOverlapsUntilTheNewTokenIsUsed(t *testing.T) {
 
 	// What the hub sends carries the new token B.
 	msp := h.Platform("msp", "DE/MSP:EMSP")
-	got := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"})
-	wantHTTP(t, "to the renewed platform", got, 200, 1000)
+	wantHTTP(t, "to the renewed platform", msp.List("locations", "NL/CPA"), 200, 1000)
 }
 
 func TestC5_AFailedRenewalChangesNothing(t *testing.T) {
@@ -267,8 +304,7 @@ func TestC5_AFailedRenewalChangesNothing(t *testing.T) {
 	p.Change(func() { p.TokenB = was })
 	p.Intercepts(nil)
 	wantHTTP(t, "the old token", get(h, t, "/ocpi/versions", p.TokenC), 200, 1000)
-	got := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"})
-	wantHTTP(t, "to the platform", got, 200, 1000)
+	wantHTTP(t, "to the platform", msp.List("locations", "NL/CPA"), 200, 1000)
 }
 
 func TestC6_DeleteStopsTraffic(t *testing.T) {
@@ -278,8 +314,7 @@ func TestC6_DeleteStopsTraffic(t *testing.T) {
 	_, fresh := h.Admin("POST", "/api/v1/platforms/"+p.ID+"/token", nil)
 	p.Credentials("DELETE", p.TokenC, nil)
 	wantHTTP(t, "a token A that was issued before", get(h, t, "/ocpi/versions", fresh["token_a"].(string)), 200, 1000)
-	got := msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"})
-	wantHTTP(t, "to the platform that left", got, 200, 4003)
+	wantHTTP(t, "to the platform that left", msp.List("locations", "NL/CPA"), 200, 4003)
 	infos := get(h, t, "/ocpi/2.2.1/hubclientinfo", msp.TokenC)
 	if !strings.Contains(infos.Body, `"status":"SUSPENDED"`) {
 		t.Errorf("ClientInfo: %s", infos.Body)
@@ -288,8 +323,7 @@ func TestC6_DeleteStopsTraffic(t *testing.T) {
 	_, answer := h.Admin("POST", "/api/v1/platforms/"+p.ID+"/token", nil)
 	p.TokenA = answer["token_a"].(string)
 	p.Register()
-	got = msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"})
-	wantHTTP(t, "to the platform that came back", got, 200, 1000)
+	wantHTTP(t, "to the platform that came back", msp.List("locations", "NL/CPA"), 200, 1000)
 }
 
 func TestC8_PartiesAreApprovedAndUnique(t *testing.T) {
@@ -340,46 +374,6 @@ func TestC1_FaultsOfTheCredentialsObjectNameTheField(t *testing.T) {
 	}
 }
 
-func TestQuirk_Version22ExpectsHTTP201(t *testing.T) {
-	t.Parallel()
-	h := hubtest.Start(t)
-	p := h.NewPlatform("cpo", "NL/CPA:CPO")
-	p.Change(func() { p.Version = "2.2" })
-	got := p.Credentials("POST", p.TokenA, nil)
-	wantHTTP(t, "POST at 2.2", got, 201, 1000)
-	p.TokenC = got.Token()
-	msp := h.Platform("msp", "DE/MSP:EMSP")
-	wantHTTP(t, "2.2.1 to 2.2", msp.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "NL/CPA"}), 200, 1000)
-	wantHTTP(t, "2.2 to 2.2.1", p.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2/sender/tokens", To: "DE/MSP"}), 200, 1000)
-	// V4: a PUT at another version's URL selects that version.
-	p.Change(func() { p.Version = "2.2.1" })
-	wantHTTP(t, "PUT at 2.2.1", p.Credentials("PUT", p.TokenC, nil), 200, 1000)
-	if _, shown := h.Admin("GET", "/api/v1/platforms/"+p.ID, nil); shown["version"] != "2.2.1" {
-		t.Errorf("version %v", shown["version"])
-	}
-}
-
-func TestQuirk_TrailingSlashOnEndpoints(t *testing.T) {
-	t.Parallel()
-	h := hubtest.Start(t)
-	p := h.NewPlatform("cpo", "NL/CPA:CPO")
-	p.SlashEndpoints = true
-	p.Register()
-	msp := h.Platform("msp", "DE/MSP:EMSP")
-	for path, want := range map[string]string{
-		"/ocpi/2.2.1/sender/locations":                        "GET /sender/locations/",
-		"/ocpi/2.2.1/sender/locations/L1":                     "GET /sender/locations/L1",
-		"/ocpi/2.2.1/sender/locations?limit=5":                "GET /sender/locations/?limit=5",
-		"/ocpi/2.2.1/receiver/tokens/DE/MSP/T1?type=APP_USER": "GET /receiver/tokens/DE/MSP/T1?type=APP_USER",
-	} {
-		p.Forget()
-		msp.Send(hubtest.Request{Method: "GET", Path: path, To: "NL/CPA"})
-		if got := p.Received(); len(got) != 1 || got[0].Method+" "+got[0].URI != want {
-			t.Errorf("%s: received %v, want %s", path, got, want)
-		}
-	}
-}
-
 func TestC2_NoLockIsHeldWhileAPeerIsCalled(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t)
@@ -397,7 +391,7 @@ func TestC2_NoLockIsHeldWhileAPeerIsCalled(t *testing.T) {
 	<-called
 	// While that handshake hangs, others register, change and talk.
 	one, two := h.Platform("one", "DE/CPO:CPO"), h.Platform("two", "DE/MSP:EMSP")
-	wantHTTP(t, "a message meanwhile", two.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/locations", To: "DE/CPO"}), 200, 1000)
+	wantHTTP(t, "a message meanwhile", two.List("locations", "DE/CPO"), 200, 1000)
 	wantHTTP(t, "a renewal meanwhile", one.Credentials("PUT", one.TokenC, nil), 200, 1000)
 	close(release)
 	wantHTTP(t, "the slow handshake", <-done, 200, 1000)

@@ -50,11 +50,11 @@ func TestReplicas_FollowOneAnother(t *testing.T) {
 	// Suspended at the second, refused at the first.
 	two.Admin("POST", "/api/v1/platforms/"+msp.ID+"/suspend", nil)
 	eventually(t, "a suspension", func() *hubtest.Response {
-		return cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
+		return cpo.List("tokens", "DE/MSP")
 	}, 200, 4003)
 	two.Admin("POST", "/api/v1/platforms/"+msp.ID+"/resume", nil)
 	eventually(t, "the end of it", func() *hubtest.Response {
-		return cpo.Send(hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", To: "DE/MSP"})
+		return cpo.List("tokens", "DE/MSP")
 	}, 200, 1000)
 
 	// Renewed at the first: the old token dies at the second as well.
@@ -86,14 +86,12 @@ func TestReplicas_StartFromTheCache(t *testing.T) {
 
 func TestRestart_ThePlatformsAreStillThere(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	same := func(c *hub.Config) { c.DataDir = dir }
-	one := hubtest.Start(t, same)
+	one := hubtest.Start(t)
 	cpo := one.Platform("cpo", "NL/CPA:CPO")
 	one.Platform("msp", "DE/MSP:EMSP")
 	one.Stop()
 
-	two := hubtest.Start(t, same)
+	two := hubtest.Start(t, sameFolder(one))
 	got := two.Send(t, hubtest.Request{Method: "GET", Path: "/ocpi/2.2.1/sender/tokens", Token: cpo.TokenC, To: "DE/MSP"})
 	wantHTTP(t, "after a restart", got, 200, 1000)
 	if _, shown := two.Admin("GET", "/api/v1/platforms/"+cpo.ID, nil); shown["last_seen"] == nil {

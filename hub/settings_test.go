@@ -248,7 +248,7 @@ func wantFaults(t *testing.T, s Settings, names ...string) string {
 		want["BUSBAR_"+name]++
 	}
 	got := map[string]int{}
-	for _, line := range strings.Split(err.Error(), "\n") {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		name, _, _ := strings.Cut(line, ": ")
 		got[name]++
 	}

@@ -4,149 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"busbar/ocpi"
-	"busbar/parties"
 	"busbar/routing"
 )
-
-// wire connects the feeds of replicas in a test.
-type wire struct {
-	mu        sync.Mutex
-	reports   map[routing.ReplicaID][]byte
-	listening map[routing.ReplicaID]func([]byte)
-	cut       chan struct{} // closed while it is cut
-	mended    chan struct{} // closed while it is not
-	published int
-	// slow holds Publish up until it is closed.
-	slow chan struct{}
-}
-
-func newWire() *wire {
-	w := &wire{
-		reports: map[routing.ReplicaID][]byte{}, listening: map[routing.ReplicaID]func([]byte){},
-		cut: make(chan struct{}), mended: make(chan struct{}),
-	}
-	close(w.mended)
-	return w
-}
-
-func (w *wire) Cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	close(w.cut)
-	w.mended = make(chan struct{})
-}
-
-func (w *wire) Mend() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cut = make(chan struct{})
-	close(w.mended)
-}
-
-var errCut = errors.New("the wire is cut")
-
-func (w *wire) down() error {
-	select {
-	case <-w.cut:
-		return errCut
-	default:
-		return nil
-	}
-}
-
-// end is the wire as one replica sees it.
-type end struct {
-	*wire
-	id routing.ReplicaID
-}
-
-func (e end) Report(_ context.Context, figures []byte) (bool, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.down(); err != nil {
-		return false, err
-	}
-	e.reports[e.id] = figures
-	for id := range e.listening {
-		if id != e.id {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-func (e end) Reports(context.Context) (map[routing.ReplicaID][]byte, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return maps.Clone(e.reports), e.down()
-}
-
-func (e end) Publish(ctx context.Context, news []byte) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if slow := e.slow; slow != nil {
-		e.mu.Unlock()
-		select {
-		case <-slow:
-		case <-ctx.Done():
-		}
-		e.mu.Lock()
-	}
-	if err := errors.Join(e.down(), ctx.Err()); err != nil {
-		return err
-	}
-	e.published++
-	for id, hear := range e.listening {
-		if id != e.id {
-			hear(news)
-		}
-	}
-	return nil
-}
-
-func (e end) Listen(ctx context.Context, hearing func(bool), hear func([]byte)) {
-	for ctx.Err() == nil {
-		e.mu.Lock()
-		cut, mended, err := e.cut, e.mended, e.down()
-		if err == nil {
-			e.listening[e.id] = hear
-		}
-		e.mu.Unlock()
-		hearing(err == nil)
-		wait := cut
-		if err != nil {
-			wait = mended
-		}
-		select {
-		case <-ctx.Done():
-		case <-wait:
-		}
-		e.mu.Lock()
-		delete(e.listening, e.id)
-		e.mu.Unlock()
-	}
-}
-
-// replica runs one of several recorders on a wire and a store.
-func (w *wire) replica(t *testing.T, id routing.ReplicaID, store Store) *Recorder {
-	t.Helper()
-	r, _ := run(t, Config{Store: store, Feed: end{w, id}, Replica: id})
-	return r
-}
-
-// settle lets everything arrive: two ticks after one that may have begun.
-func settle() {
-	time.Sleep(3 * tickEvery)
-	synctest.Wait()
-}
 
 func TestFeed_ReplicasAreHeardInTheOrderOfTimeEachOnce(t *testing.T) {
 	t.Parallel()
@@ -254,29 +119,23 @@ func TestFeed_RedisGoneIsSaidAndOwnMessagesGoOn(t *testing.T) {
 		record(t, one, "lost")
 		record(t, two, "own")
 		settle()
-		if e := <-l.Events; e != (Event{}) || !l.Partial() {
-			t.Errorf("event %+v, partial %v", e, l.Partial())
-		}
-		if got := l.heard(); got != " own" {
-			t.Errorf("heard%q", got)
+		if got := l.heard(); got != " ! own" || !l.Partial() {
+			t.Errorf("heard%q, partial %v", got, l.Partial())
 		}
 		if late := two.Subscribe(t.Context(), Filter{}, 0); !late.Partial() {
 			t.Error("a new listener is not told")
 		}
 		w.Mend()
 		time.Sleep(reportEvery + tickEvery)
-		if e := <-l.Events; e != (Event{}) || l.Partial() {
-			t.Errorf("event %+v, partial %v", e, l.Partial())
+		settle()
+		// Once for hearing all again, once for what it lost.
+		if got := l.heard(); got != " ! !" || l.Partial() {
+			t.Errorf("heard%q, partial %v", got, l.Partial())
 		}
 		record(t, one, "back")
 		settle()
-		for e := range l.Events {
-			if e.Message != nil {
-				if e.Message.CorrelationID != "back" {
-					t.Errorf("heard %s", e.Message.CorrelationID)
-				}
-				break
-			}
+		if got := l.heard(); got != " back" {
+			t.Errorf("heard%q", got)
 		}
 		if n := l.Lost(); n != 1 {
 			t.Errorf("%d lost, want the one", n)
@@ -309,21 +168,11 @@ func TestFeed_ASlowRedisHoldsNothingUp(t *testing.T) {
 		w.slow = nil
 		w.mu.Unlock()
 		time.Sleep(2 * reportEvery)
-		heard, lost := len(strings.Fields(l.heard2())), l.Lost()
+		heard, lost := len(strings.Fields(strings.ReplaceAll(l.heard(), "!", ""))), l.Lost()
 		if lost == 0 || int64(heard)+lost != turns || one.exchange.dropped.Load() != lost {
 			t.Errorf("%d heard, %d lost, %d dropped, of %d", heard, lost, one.exchange.dropped.Load(), turns)
 		}
 	})
-}
-
-// heard2 is heard without the events that have nothing in them.
-func (l *Listener) heard2() (ids string) {
-	for len(l.Events) > 0 {
-		if e := <-l.Events; e.Message != nil {
-			ids += " " + e.Message.CorrelationID
-		}
-	}
-	return ids
 }
 
 // What another replica has stored comes first, and not a second time.
@@ -400,106 +249,5 @@ func TestNews_AreBounded(t *testing.T) {
 	events, lost = r.exchange.take()
 	if len(events) != inboxMost || lost < 8*5 {
 		t.Errorf("%d events wait, %d lost", len(events), lost)
-	}
-}
-
-func TestFigures_AreThoseOfAllReplicas(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
-		lanes := map[routing.ReplicaID]int{"one": 3, "two": 4}
-		start := func(id routing.ReplicaID) *Recorder {
-			r, _ := run(t, Config{Feed: end{w, id}, Replica: id, Lanes: func() map[parties.PlatformID]int {
-				return map[parties.PlatformID]int{"p": lanes[id]}
-			}})
-			return r
-		}
-		one, two := start("one"), start("two")
-		for i := range 100 {
-			fast, slow := passed(t, fmt.Sprint("a", i), "NLCPA", "DEMSP"), passed(t, fmt.Sprint("b", i), "NLCPA", "FRXXX")
-			fast.Duration, fast.Peer = 2*time.Millisecond, time.Millisecond
-			slow.Duration, slow.Peer, slow.Outcome = 5*time.Second, 4*time.Second, routing.OutcomeTimeout
-			slow.Time = slow.Time.Add(-slow.Duration)
-			one.Record(&fast)
-			if i < 40 {
-				two.Record(&slow)
-			}
-		}
-		time.Sleep(5 * time.Second)
-		for _, r := range []*Recorder{one, two} {
-			f := r.Figures(t.Context())
-			if f.Partial || f.Total.Messages != 140 || f.Total.Failed != 40 || len(f.Seconds) != 60 {
-				t.Fatalf("partial %v, total %+v", f.Partial, f.Total)
-			}
-			if hub := f.Total.Hub; hub.P50 > 2*time.Millisecond || hub.P99 < 900*time.Millisecond || f.Total.Peer.P99 < 3600*time.Millisecond {
-				t.Errorf("hub %v, peer %v", hub, f.Total.Peer)
-			}
-			if len(f.Failing) != 1 || f.Failing[0] != (Failing{party(t, "FRXXX"), 40, routing.OutcomeTimeout}) {
-				t.Errorf("failing %v", f.Failing)
-			}
-			if len(f.Replicas) != 2 || f.Replicas[0].ID != r.cfg.Replica {
-				t.Fatalf("replicas %+v", f.Replicas)
-			}
-			for _, replica := range f.Replicas {
-				want := map[routing.ReplicaID]int{"one": 100, "two": 40}[replica.ID]
-				if replica.Own.Messages != want || replica.Lanes["p"] != lanes[replica.ID] || replica.Since.After(time.Now()) {
-					t.Errorf("replica %+v", replica)
-				}
-			}
-		}
-		w.Cut()
-		if f := one.Figures(t.Context()); !f.Partial || len(f.Replicas) != 1 || f.Total.Messages != 100 || f.Replicas[0].ID != "one" {
-			t.Errorf("without Redis: %+v", f.Replicas)
-		}
-	})
-}
-
-func TestFigures_OfALoneReplica(t *testing.T) {
-	t.Parallel()
-	r := New(Config{Replica: "r"})
-	if f := r.Figures(t.Context()); f.Partial || len(f.Replicas) != 1 || f.Replicas[0].ID != "r" || len(f.Seconds) != 60 {
-		t.Errorf("figures %+v", f.Replicas)
-	}
-}
-
-// Clocks of replicas differ, in the worst case by hours: the minute of each is
-// the last one.
-func TestFigures_OfAReplicaWhoseClockIsWrong(t *testing.T) {
-	t.Parallel()
-	now := time.Unix(1_700_000_000, 0)
-	for name, wrong := range map[string]time.Duration{
-		"right": 0, "an hour ahead": time.Hour, "an hour behind": -time.Hour, "a second": time.Second, "ten seconds": -10 * time.Second,
-	} {
-		theirs := now.Add(wrong)
-		p := newPulse()
-		for i := range 30 {
-			m := passed(t, fmt.Sprint(i), "NLCPA", "DEMSP")
-			at := theirs.Add(time.Duration(i-40) * time.Second)
-			m.Time = at.Add(-m.Duration)
-			p.message(&m, at)
-		}
-		made := report{at: theirs.Add(-time.Second)}
-		made.beats, made.failing = p.beats(theirs)
-		read, err := readReport(made.pack())
-		if err != nil {
-			t.Fatal(err)
-		}
-		all := newPulse()
-		all.absorb(read, now)
-		if got := all.minute(now.Add(-figuresLate)).Total; got.Messages != 30 || got.Hub.P50 != p.minute(theirs).Total.Hub.P50 {
-			t.Errorf("%s: total %+v", name, got)
-		}
-	}
-}
-
-func TestReport_OfALaterVersionOrNone(t *testing.T) {
-	t.Parallel()
-	for _, raw := range []string{"", "x", "\xff\xff\xff\xff\x0f"} {
-		if _, err := readReport([]byte(raw)); err == nil {
-			t.Errorf("%q is read", raw)
-		}
-	}
-	if h := (stepsRecord{3, 1, 500, 2, 7}).histogram(); h.count != 3 || h.steps[127] != 2 {
-		t.Errorf("histogram %+v", h)
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"busbar/routing"
 )
 
-// heard are the ids of the events that wait.
+// heard are the ids of the events that wait; "!" is one that only wakes the
+// listener, to ask what it lost and whether it hears all.
 func (l *Listener) heard() (ids string) {
 	for {
 		select {
@@ -19,6 +20,8 @@ func (l *Listener) heard() (ids string) {
 			switch {
 			case !ok:
 				return ids + " end"
+			case e == (Event{}):
+				ids += " !"
 			case e.Message != nil:
 				ids += " " + e.Message.CorrelationID
 			default:

@@ -38,11 +38,11 @@ func (s *memoryStore) SaveSegment(_ context.Context, segment Segment) error {
 	if s.failing != nil {
 		return s.failing
 	}
-	if slices.ContainsFunc(s.segments, func(g Segment) bool { return g.ID == segment.ID }) {
+	i, kept := slices.BinarySearchFunc(s.segments, segment.ID, func(g Segment, id string) int { return strings.Compare(g.ID, id) })
+	if kept {
 		return nil
 	}
-	s.segments = append(s.segments, segment)
-	slices.SortFunc(s.segments, func(a, b Segment) int { return strings.Compare(a.ID, b.ID) })
+	s.segments = slices.Insert(s.segments, i, segment)
 	if s.lose > 0 {
 		s.lose--
 		return context.DeadlineExceeded

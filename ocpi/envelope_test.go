@@ -97,7 +97,7 @@ func decodedStatus(body []byte) (code string, ok bool) {
 func FuzzScanEnvelope(f *testing.F) {
 	for _, s := range []string{
 		`{"status_code":1000}`, `{"data":[{"a":"b"}],"status_code":"2001","timestamp":"x"}`, `{"status_code":{},"status_code":1000}`,
-		`{"data":null,"status_code":3000,"status_message":"\u0000\\"}`, `{}`, `[]`, `{"status_code":1000}x`, "{\"\xff\":1,\"status_code\":1000}", `{"`,
+		`{"data":null,"status_code":3000,"status_message":"\u0000\\"}`, `{}`, `[]`, `{"status_code":"0999"}`, `{"status_code":"0000"}`, `{"status_code":1000}x`, "{\"\xff\":1,\"status_code\":1000}", `{"`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -46,7 +46,7 @@ func ScanEnvelope(b []byte) (status StatusCode, ok bool) {
 
 // FindMember finds the members of a JSON object, at its top level, whose name
 // is name when case and escapes are not regarded: a receiver may read any of
-// them. exact tells that the name is written as it should be.
+// them.
 func FindMember(b []byte, name string) (found []Member) {
 	members(b, func(key []byte, start, end int) {
 		decoded := string(key[1 : len(key)-1])
@@ -63,7 +63,8 @@ func FindMember(b []byte, name string) (found []Member) {
 // Member is where the value of a member stands.
 type Member struct {
 	Start, End int
-	Exact      bool
+	// Exact tells that the name is written as it should be.
+	Exact bool
 }
 
 // members calls visit for every member of a JSON object, with its quoted name

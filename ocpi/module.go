@@ -2,6 +2,7 @@ package ocpi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -127,10 +128,5 @@ func (r Role) Implements(m ModuleID, i InterfaceRole) bool {
 	if i == Receiver {
 		side = receiver
 	}
-	for _, role := range side {
-		if role == r {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(side, r)
 }

@@ -133,6 +133,7 @@ func FuzzParseTime(f *testing.F) {
 	for _, seed := range []string{
 		"2015-06-29T20:39:09Z", "2015-06-29T20:39:09", "2016-12-29T17:45:09.2Z", "2018-01-01T01:08:01.123Z", "2015-06-29T20:39:09+01:00",
 		"2015-06-29T24:00:00Z", "2016-12-31T23:59:60Z", "0000-01-01T00:00:00Z", "2015-06-29T2:39:09Z", "2015-06-29T20:39:09,5Z", "",
+		"0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "9999-12-31T24:00:00Z", "9999-12-31T23:59:60Z", "9999-12-31T23:59:59.9999Z",
 	} {
 		f.Add(seed)
 	}
@@ -184,7 +185,13 @@ func FuzzParsePaging(f *testing.F) {
 func FuzzFindMember(f *testing.F) {
 	for _, seed := range jsonSeeds {
 		f.Add([]byte(seed), "a")
+		f.Add([]byte(seed), "\ufffd")
 		f.Add([]byte(`{"response_url":`+seed+`,"RESPONSE_URL":1,"\u0072esponse_url":2}`), "response_url")
+	}
+	for _, seed := range []string{"{\"\xff\":1}", `{"\ud800":1}`, "{\"\xe2\x82\":1}", "{\"\ufffd\":1}", "{\"\":1}"} {
+		f.Add([]byte(seed), "\ufffd")
+		f.Add([]byte(seed), "\xff")
+		f.Add([]byte(seed), "\ufffd\ufffd")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, name string) {
 		found := ocpi.FindMember(body, name)

@@ -32,7 +32,7 @@ const (
 // (2.2.1 mod_hub_client_info). Any other answer than a good one is an error:
 // the hub's requests would fare no better.
 func (r *Registrar) askVersions(ctx context.Context, p *Platform) error {
-	talk := r.handshake(p.Outbound, p.Quirks.TokenForm)
+	talk := r.handshake(p.ID, p.Outbound, p.Quirks.TokenForm)
 	defer talk.client.Close()
 	return talk.get(ctx, p.VersionsURL, nil)
 }
@@ -40,7 +40,7 @@ func (r *Registrar) askVersions(ctx context.Context, p *Platform) error {
 // revive makes a platform CONNECTED that was OFFLINE.
 func (r *Registrar) revive(ctx context.Context, id PlatformID) error {
 	return r.setPresence(ctx, id, func(p *Platform) bool {
-		if p.Status != ocpi.Offline {
+		if p.Status != ocpi.Offline || p.Unopened != "" {
 			return false
 		}
 		p.setStatus(ocpi.Connected, r.now())
@@ -124,7 +124,7 @@ func (p pulse) due(begin time.Time, interval time.Duration) time.Time {
 // says that it must not be.
 func (e *Entry) watched() bool {
 	p := &e.Platform
-	return p.Registered() && !p.Held && (p.Status == ocpi.Connected || p.Status == ocpi.Offline)
+	return p.Registered() && !p.Held && p.Unopened == "" && (p.Status == ocpi.Connected || p.Status == ocpi.Offline)
 }
 
 // phase spreads platforms over [0, 1).

@@ -1,6 +1,7 @@
 package parties
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -13,6 +14,18 @@ type Caller struct {
 	Token InboundToken
 	// Form is how the token was written.
 	Form ocpi.TokenForm
+	// Attempt is told that a call of the credentials module is about to change the
+	// platform: what can be refused without a change was not. After an error
+	// nothing is changed. Nil: nobody takes note.
+	Attempt func(context.Context) error
+}
+
+// attempts tells that the caller is about to be changed.
+func (c Caller) attempts(ctx context.Context) error {
+	if c.Attempt == nil {
+		return nil
+	}
+	return c.Attempt(ctx)
 }
 
 // Authenticate finds the platform that an Authorization header belongs to. It

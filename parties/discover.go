@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -17,6 +17,16 @@ type discovery struct {
 	version   ocpi.Version
 	endpoints []ocpi.Endpoint
 	form      ocpi.TokenForm
+	// passedOver says of which endpoints nothing could be made, and why.
+	passedOver []string
+}
+
+// tell logs what was passed over, for whoever wonders why a module does not work.
+func (d discovery) tell(logger *slog.Logger, id PlatformID) {
+	if len(d.passedOver) > 0 {
+		logger.Warn("endpoints of a platform are passed over: mend its version details, and let it register or renew again",
+			"platform", id, "endpoints", strings.Join(d.passedOver, "; "))
+	}
 }
 
 // handshake is a short-lived conversation with a peer whose registration is
@@ -27,10 +37,16 @@ type handshake struct {
 	// token is the one that the peer reads; offer the one that the hub sends it
 	// in a credentials object.
 	token, offer ocpi.CredentialsToken
+	// memory bounds the answers with all others that are held for the platform.
+	memory peer.Memory
 }
 
-func (r *Registrar) handshake(token ocpi.CredentialsToken, form ocpi.TokenForm) *handshake {
-	return &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout, token: token}
+func (r *Registrar) handshake(id PlatformID, token ocpi.CredentialsToken, form ocpi.TokenForm) *handshake {
+	h := &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout, token: token}
+	if e := r.cfg.Directory.Snapshot().Platform(id); e != nil {
+		h.memory = e.Client.Memory()
+	}
+	return h
 }
 
 // discover fetches versions and details. choose picks the version from the
@@ -46,15 +62,17 @@ func (h *handshake) discover(ctx context.Context, versionsURL string, roles []oc
 	if err != nil {
 		return discovery{}, err
 	}
-	var details ocpi.VersionDetails
+	var details struct {
+		Endpoints []json.RawMessage `json:"endpoints"`
+	}
 	if err := h.get(ctx, chosen.URL, &details); err != nil {
 		return discovery{}, err
 	}
-	endpoints, err := checkEndpoints(details.Endpoints, roles)
-	if err != nil {
+	read := endpointReading{roles: roles}
+	if err := read.all(details.Endpoints); err != nil {
 		return discovery{}, err
 	}
-	return discovery{version: chosen.Version, endpoints: endpoints, form: h.client.Form()}, nil
+	return discovery{version: chosen.Version, endpoints: read.kept, passedOver: read.passedOver, form: h.client.Form()}, nil
 }
 
 // exactly chooses the version that the peer posted to (C3, V4).
@@ -103,67 +121,6 @@ func listVersions(infos []ocpi.VersionInfo) string {
 	return strings.Join(names, ", ")
 }
 
-// mostEndpoints bounds the endpoints of a platform. OCPI's modules have eighteen;
-// each is kept in every replica, and compared with those before it.
-const mostEndpoints = 500
-
-// checkEndpoints keeps the endpoints that the hub can use. An endpoint without
-// a role belongs to the interface that the platform's roles imply.
-func checkEndpoints(endpoints []ocpi.Endpoint, roles []ocpi.CredentialsRole) ([]ocpi.Endpoint, error) {
-	if len(endpoints) > mostEndpoints {
-		return nil, ocpi.Errorf(ocpi.UnusableAPI, "version details: field endpoints: must have at most %d entries, has %d",
-			mostEndpoints, len(endpoints))
-	}
-	var kept []ocpi.Endpoint
-	functional := false
-	for i, e := range endpoints {
-		id, err := ocpi.ParseModuleID(strings.TrimSpace(string(e.Identifier)))
-		if err != nil {
-			return nil, ocpi.Errorf(ocpi.UnusableAPI, "version details: field endpoints[%d].identifier: %v", i, err)
-		}
-		if err := ocpi.CheckURL(e.URL); err != nil {
-			return nil, ocpi.Errorf(ocpi.UnusableAPI, "version details: field endpoints[%d].url (%s): %v", i, id, err)
-		}
-		sides, err := sidesOf(id, e.Role, roles)
-		if err != nil {
-			return nil, ocpi.Errorf(ocpi.UnusableAPI, "version details: field endpoints[%d].role (%s): %v", i, id, err)
-		}
-		functional = functional || !id.IsConfiguration()
-		for _, side := range sides {
-			e := ocpi.Endpoint{Identifier: id, Role: side, URL: e.URL}
-			same := func(o ocpi.Endpoint) bool { return o.Identifier == e.Identifier && o.Role == e.Role }
-			if !slices.ContainsFunc(kept, same) {
-				kept = append(kept, e)
-			}
-		}
-	}
-	if !functional {
-		return nil, ocpi.Errorf(ocpi.NoMatchingEndpoints,
-			"version details list no endpoint of a functional module, so there is nothing to route")
-	}
-	return kept, nil
-}
-
-func sidesOf(id ocpi.ModuleID, role ocpi.InterfaceRole, roles []ocpi.CredentialsRole) ([]ocpi.InterfaceRole, error) {
-	if id == ocpi.ModuleCredentials {
-		return []ocpi.InterfaceRole{ocpi.Sender}, nil // the role says nothing there
-	}
-	if role != "" {
-		side, err := ocpi.ParseInterfaceRole(string(role))
-		return []ocpi.InterfaceRole{side}, err
-	}
-	var sides []ocpi.InterfaceRole
-	for _, side := range []ocpi.InterfaceRole{ocpi.Sender, ocpi.Receiver} {
-		if slices.ContainsFunc(roles, func(r ocpi.CredentialsRole) bool { return r.Role.Implements(id, side) }) {
-			sides = append(sides, side)
-		}
-	}
-	if len(sides) == 0 {
-		return nil, fmt.Errorf("is missing, and no role of the credentials implies it")
-	}
-	return sides, nil
-}
-
 // get calls a configuration endpoint of the peer and decodes its data. The
 // error is 3001 and names the URL, which is the peer's own.
 func (h *handshake) get(ctx context.Context, url string, data any) error {
@@ -189,7 +146,7 @@ func (h *handshake) get(ctx context.Context, url string, data any) error {
 		}
 	}
 	if err := h.decode(answer, data); err != nil {
-		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", shown(url), err)
+		return ocpi.Errorf(ocpi.UnusableAPI, "GET %s: %v", ShownURL(url), err)
 	}
 	return nil
 }
@@ -201,11 +158,13 @@ func refusesToken(answer *peer.Answer) bool {
 	return answer.Status() == 400 || answer.Status() == 403 || ok && status/1000 == 2 && answer.Status() != 401
 }
 
-// shown is a peer's URL as it may stand in errors and logs: a query could hold
-// a secret.
-func shown(url string) string {
-	path, _, _ := strings.Cut(url, "?")
-	return path
+// ShownURL is a peer's URL as it may stand in errors, logs and the audit trail: a
+// query could hold a secret.
+func ShownURL(url string) string {
+	if end := strings.IndexAny(url, "?#"); end >= 0 {
+		return url[:end]
+	}
+	return url
 }
 
 // call sends one request of the handshake; no routing headers (R1).
@@ -216,11 +175,11 @@ func (h *handshake) call(ctx context.Context, method, url string, body []byte) (
 	}
 	id := ocpi.NewMessageID()
 	answer, err := h.client.Do(ctx, time.Now().Add(h.timeout), &peer.Call{
-		Method: method, Target: &target, Body: body,
+		Method: method, Target: &target, Body: body, Memory: h.memory,
 		Headers: []ocpi.Header{{Name: ocpi.HeaderRequestID, Value: id}, {Name: ocpi.HeaderCorrelationID, Value: id}},
 	})
 	if err != nil {
-		return nil, &callError{ocpi.Errorf(ocpi.UnusableAPI, "%s %s: %s", method, shown(url), peer.Reason(err)), err}
+		return nil, &callError{ocpi.Errorf(ocpi.UnusableAPI, "%s %s: %s", method, ShownURL(url), peer.Reason(err)), err}
 	}
 	return answer, nil
 }

@@ -49,6 +49,10 @@ const (
 	flushEvery = 15 * time.Second
 	storeWait  = 5 * time.Second
 	reloadWait = 30 * time.Second
+	// cacheWait bounds what is only sooner there than in the record, fillWait the
+	// copying of all that the record has.
+	cacheWait = 1500 * time.Millisecond
+	fillWait  = 5 * time.Second
 
 	// catchUpsPerSecond are the comparisons that unknown tokens may cause, after
 	// some at once: whoever comes too late waits for the next of Run's.
@@ -61,11 +65,17 @@ const (
 // there, checked against the record's revision; from the record otherwise. When
 // the record cannot be read but the cache can, the hub starts from the cache.
 func (f *Follower) Load(ctx context.Context) error {
-	record, ok, err := f.cfg.Cache.Load(ctx)
+	cached, cancel := context.WithTimeout(ctx, cacheWait)
+	record, ok, err := f.cfg.Cache.Load(cached)
+	cancel()
 	if err != nil {
+		// It is not filled either, which would only wait once more: the next change,
+		// or the next replica to start, does that.
 		f.cfg.Logger.Warn("load platforms from the cache", "error", err)
+		_, err := f.read(ctx, f.cfg.Directory.Replace)
+		return err
 	}
-	if ok && err == nil {
+	if ok {
 		// The copy counts only at the record's own revision: it may be behind,
 		// or ahead of a database that was restored.
 		current, err := f.revision(ctx)
@@ -86,6 +96,11 @@ func (f *Follower) Load(ctx context.Context) error {
 func (f *Follower) loaded(from string, record Record) {
 	f.cfg.Logger.Info("directory loaded", "from", from, "platforms", len(record.Platforms),
 		"agreements", len(record.Agreements), "revision", record.Revision)
+	for i := range record.Platforms {
+		if p := &record.Platforms[i]; p.Unopened != "" {
+			f.cfg.Logger.Error("nothing can be sent to a platform", "platform", p.ID, "name", p.Name, "error", ErrUnopened)
+		}
+	}
 }
 
 func (f *Follower) revision(ctx context.Context) (int64, error) {
@@ -97,18 +112,28 @@ func (f *Follower) revision(ctx context.Context) (int64, error) {
 // reload reads the record whole, hands it to the directory by take, and refills
 // the cache.
 func (f *Follower) reload(ctx context.Context, take func(Record)) error {
+	record, err := f.read(ctx, take)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, fillWait)
+	defer cancel()
+	if err := f.cfg.Cache.Fill(ctx, record); err != nil {
+		f.cfg.Logger.Warn("fill the cache", "error", err)
+	}
+	return nil
+}
+
+func (f *Follower) read(ctx context.Context, take func(Record)) (Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadWait)
 	defer cancel()
 	record, err := f.cfg.Store.All(ctx)
 	if err != nil {
-		return fmt.Errorf("load platforms: %w", err)
+		return record, fmt.Errorf("load platforms: %w", err)
 	}
 	take(record)
-	if err := f.cfg.Cache.Fill(ctx, record); err != nil {
-		f.cfg.Logger.Warn("fill the cache", "error", err)
-	}
 	f.loaded("database", record)
-	return nil
+	return record, nil
 }
 
 // Run follows until ctx ends, then writes back once more.
@@ -218,10 +243,13 @@ func (f *Follower) followAgreements(ctx context.Context, c Change) error {
 
 // fetch reads one platform from the cache when that is new enough.
 func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
-	if p, ok, err := f.cfg.Cache.Get(ctx, c.ID); err == nil && ok && p.Revision == c.Revision {
+	cached, cancel := context.WithTimeout(ctx, cacheWait)
+	p, ok, err := f.cfg.Cache.Get(cached, c.ID)
+	cancel()
+	if err == nil && ok && p.Revision == c.Revision {
 		return p, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	ctx, cancel = context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	return f.cfg.Store.Get(ctx, c.ID)
 }

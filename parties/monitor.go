@@ -73,7 +73,7 @@ func NewMonitor(cfg MonitorConfig) *Monitor {
 // Heard notes that a platform that is not CONNECTED called. It does not block.
 // One that is PLANNED or SUSPENDED stays it.
 func (m *Monitor) Heard(id PlatformID) {
-	if e := m.cfg.Directory.Snapshot().Platform(id); e != nil && e.Platform.Status == ocpi.Offline {
+	if e := m.cfg.Directory.Snapshot().Platform(id); e != nil && e.Platform.Status == ocpi.Offline && e.Platform.Unopened == "" {
 		m.heard.add(id)
 	}
 }

@@ -9,10 +9,14 @@ import (
 	"busbar/ocpi/peer"
 )
 
-// ErrHeld and ErrNotRegistered refuse what the platform's state does not allow.
+// ErrHeld, ErrNotRegistered and ErrUnopened refuse what the platform's state does not allow.
 var (
 	ErrHeld          = errors.New("the platform is suspended")
 	ErrNotRegistered = errors.New("the platform is not registered")
+	// ErrUnopened is for a platform that the hub has no token for, see
+	// Platform.Unopened.
+	ErrUnopened = errors.New("no secret in BUSBAR_SECRET_KEY opens the token with which the hub calls this platform:" +
+		" add the old secret to the end of the list and restart, or let the platform renew its credentials (PUT), or connect to it anew")
 )
 
 // Enrolment is what the operator says of a platform that is to connect.
@@ -134,7 +138,7 @@ func (r *Registrar) Delete(ctx context.Context, id PlatformID) error {
 	r.cfg.Directory.Remove(id, revision)
 	r.observe(was, nil)
 	r.announce(ctx, Change{Revision: revision, ID: id}, nil)
-	if was != nil && was.Registered() && !was.Held {
+	if was != nil && was.Registered() && !was.Held && was.Unopened == "" {
 		r.sayGoodbye(ctx, was)
 	}
 	return nil
@@ -164,7 +168,7 @@ func (r *Registrar) sayGoodbye(ctx context.Context, p *Platform) {
 	if target == nil {
 		return
 	}
-	talk := r.handshake(p.Outbound, p.Quirks.TokenForm)
+	talk := r.handshake(p.ID, p.Outbound, p.Quirks.TokenForm)
 	talk.timeout = goodbyeTimeout
 	defer talk.client.Close()
 	answer, err := talk.call(ctx, "DELETE", target.String(), nil)

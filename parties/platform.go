@@ -52,6 +52,9 @@ type Platform struct {
 
 	Inbound  []InboundToken
 	Outbound ocpi.CredentialsToken
+	// Unopened is the outbound token as it stands sealed in the record, when no
+	// secret of this hub opens it: Outbound is zero then, and nothing can be sent.
+	Unopened string
 	// ClientCertificate is the key of the client certificate without which the
 	// platform's tokens are worth nothing; zero binds none.
 	ClientCertificate CertificateKey
@@ -130,6 +133,16 @@ func (p *Platform) Registered() bool { return p.Version != "" }
 // Reachable tells that the hub may send to the platform.
 func (p *Platform) Reachable() bool {
 	return p.Registered() && !p.Held && p.Status == ocpi.Connected
+}
+
+// LeaveUnopened notes that no secret opens the outbound token. The platform is
+// OFFLINE until a secret does, or it registers or renews again; what is sealed
+// stays in the record.
+func (p *Platform) LeaveUnopened(sealed string) {
+	p.Unopened = sealed
+	if p.Status == ocpi.Connected {
+		p.Status = ocpi.Offline
+	}
 }
 
 // renewing tells that more than one token may be in use, so that one may have to

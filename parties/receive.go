@@ -26,12 +26,17 @@ func (r *Registrar) Register(ctx context.Context, c Caller, v ocpi.Version, body
 }
 
 func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body []byte) (Issued, error) {
-	if c.isRegistered() {
+	// The token of a POST of the hub's own that is still open begins a registration
+	// anew, as that POST does.
+	if c.isRegistered() && c.Token.Kind != TokenOffered {
 		return Issued{}, ocpi.HTTPErrorf(405, ocpi.ClientError,
 			"this platform is already registered: use PUT to update, or DELETE first")
 	}
 	creds, found, err := r.callBack(ctx, c, v, body)
 	if err != nil {
+		return Issued{}, err
+	}
+	if err := c.attempts(ctx); err != nil {
 		return Issued{}, err
 	}
 	token, record := mint(TokenAccess, noExpiry)
@@ -41,7 +46,7 @@ func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body
 			// Another registration with the same token was faster.
 			return ocpi.HTTPErrorf(405, ocpi.ClientError, "this token has been used to register already")
 		}
-		presented := p.Inbound[i]
+		presented, before := p.Inbound[i], p.Inbound
 		if err := r.adopt(p, creds, v, found); err != nil {
 			return err
 		}
@@ -50,8 +55,9 @@ func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body
 		case presented.Kind == TokenOffered:
 			// The hub's own POST is still open: its offer stays good until
 			// that ends (field-quirks: the peer posts back and keeps the
-			// offered token).
-			p.Inbound = append(p.Inbound, presented)
+			// offered token). So does what opened the hub before it: the POST may
+			// fail yet, and the platform go on as if nothing had happened.
+			p.Inbound = append(append(p.Inbound, presented), retired(before, noExpiry)...)
 		case p.Quirks.SpentTokenReads:
 			presented.Kind = TokenSpent
 			p.Inbound = append(p.Inbound, presented)
@@ -86,6 +92,9 @@ func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []
 	if err != nil {
 		return Issued{}, err
 	}
+	if err := c.attempts(ctx); err != nil {
+		return Issued{}, err
+	}
 	token, record := mint(TokenAccess, noExpiry)
 	p, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		i := findToken(p, c.Token.Hash, r.now())
@@ -96,7 +105,7 @@ func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []
 		if err := r.adopt(p, creds, v, found); err != nil {
 			return err
 		}
-		if presented.Kind != TokenRetiring {
+		if presented.Kind != TokenRetiring || presented.ExpiresAt.IsZero() {
 			presented.Kind, presented.ExpiresAt = TokenRetiring, r.now().Add(renewalOverlap)
 		}
 		// An offer of the hub's that is under way stays: its call decides on it.
@@ -131,9 +140,10 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 		// Who writes a plain token probably reads one.
 		form = c.Form
 	}
-	talk := r.handshake(creds.Token, form)
+	talk := r.handshake(c.Platform.ID, creds.Token, form)
 	defer talk.client.Close()
 	found, err := talk.discover(ctx, creds.URL, creds.Roles, exactly(v))
+	found.tell(r.cfg.Logger, c.Platform.ID)
 	return creds, found, err
 }
 
@@ -142,6 +152,9 @@ func (r *Registrar) callBack(ctx context.Context, c Caller, v ocpi.Version, body
 func (r *Registrar) End(ctx context.Context, c Caller) error {
 	if !c.isRegistered() {
 		return ocpi.HTTPErrorf(405, ocpi.ClientError, "this platform is not registered")
+	}
+	if err := c.attempts(ctx); err != nil {
+		return err
 	}
 	_, err := r.update(ctx, c.Platform.ID, func(p *Platform) error {
 		if findToken(p, c.Token.Hash, r.now()) < 0 || !p.Registered() {
@@ -158,7 +171,7 @@ func (r *Registrar) End(ctx context.Context, c Caller) error {
 func (r *Registrar) unregister(p *Platform) {
 	// A fresh token A is not of this registration: it begins the next.
 	p.Inbound = slices.DeleteFunc(slices.Clone(p.Inbound), func(t InboundToken) bool { return t.Kind != TokenRegistration })
-	p.Outbound = ocpi.CredentialsToken{}
+	p.Outbound, p.Unopened = ocpi.CredentialsToken{}, ""
 	p.Version, p.Endpoints = "", nil
 	p.setStatus(ocpi.Suspended, r.now())
 }

@@ -201,7 +201,7 @@ func (r *Registrar) adopt(p *Platform, creds ocpi.Credentials, v ocpi.Version, f
 		return ocpi.HTTPErrorf(401, ocpi.ClientError, "the hub operator has suspended this platform")
 	}
 	p.Roles, p.Version, p.VersionsURL = creds.Roles, v, creds.URL
-	p.Endpoints, p.Outbound = found.endpoints, creds.Token
+	p.Endpoints, p.Outbound, p.Unopened = found.endpoints, creds.Token, ""
 	if found.form != "" {
 		p.Quirks.TokenForm = found.form
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"busbar/ocpi"
@@ -35,12 +36,13 @@ func (r *Registrar) connect(ctx context.Context, id PlatformID, versionsURL stri
 	if before.Held {
 		return Platform{}, fmt.Errorf("%w: resume it first", ErrHeld)
 	}
-	talk := r.handshake(tokenA, before.Quirks.TokenForm)
+	talk := r.handshake(id, tokenA, before.Quirks.TokenForm)
 	defer talk.client.Close()
 	found, err := talk.discover(ctx, versionsURL, r.expectedRoles(before), latestMutual(before.VersionLimit))
 	if err != nil {
 		return Platform{}, err
 	}
+	found.tell(r.cfg.Logger, id)
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
 	if _, err := r.update(ctx, id, func(p *Platform) error {
 		p.Inbound = append(without(p.Inbound, TokenOffered, TokenUnconfirmed), record)
@@ -50,7 +52,7 @@ func (r *Registrar) connect(ctx context.Context, id PlatformID, versionsURL stri
 	}
 	creds, err := r.exchange(ctx, talk, "POST", found, r.cfg.Hub.Credentials(offer, before.Quirks))
 	found.form = talk.client.Form()
-	return r.concludeConnect(ctx, id, record, creds, found, err)
+	return r.concludeConnect(ctx, before, record, creds, found, err)
 }
 
 // expectedRoles stand in for the credentials roles while those are not known:
@@ -66,13 +68,14 @@ func (r *Registrar) expectedRoles(p Platform) []ocpi.CredentialsRole {
 	return roles
 }
 
-// concludeConnect saves the registration, or takes the offer back.
-func (r *Registrar) concludeConnect(ctx context.Context, id PlatformID, offer InboundToken,
+// concludeConnect saves the registration, or takes the offer back. before is the
+// platform as it was: when the call fails it can go on as it did.
+func (r *Registrar) concludeConnect(ctx context.Context, before Platform, offer InboundToken,
 	creds *ocpi.Credentials, found discovery, failure error) (Platform, error) {
 	// The hub's caller may have gone away; what was exchanged must be kept.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.CallTimeout)
 	defer cancel()
-	p, err := r.update(ctx, id, func(p *Platform) error {
+	p, err := r.update(ctx, before.ID, func(p *Platform) error {
 		i := findToken(p, offer.Hash, r.now())
 		if i < 0 {
 			return fmt.Errorf("the offered token ended during the handshake: %w", ErrStale)
@@ -84,21 +87,24 @@ func (r *Registrar) concludeConnect(ctx context.Context, id PlatformID, offer In
 			if err := r.adopt(p, *creds, found.version, found); err != nil {
 				return err
 			}
-			accept(p, offer)
-		case p.Registered() && hasFreshAccess(p):
+			r.accept(p, offer, before.Inbound)
+		case p.Registered() && len(freshAccess(p, before.Inbound)) > 0:
 			// An empty 2xx: the peer registered itself meanwhile, and goes on
 			// using the offered token (field-quirks).
-			p.Inbound[i].Kind, p.Inbound[i].ExpiresAt = TokenAccess, noExpiry
+			r.accept(p, offer, before.Inbound)
 		default:
 			failure = ocpi.Errorf(ocpi.UnusableAPI,
 				"POST credentials: the answer has no credentials object, and the platform did not register itself meanwhile")
+			if p.Registered() {
+				failure = errors.Join(failure, errAnswerLost) // it may have taken the token all the same
+			}
 			r.withdraw(p, i, failure)
 		}
 		return nil
 	})
 	if err != nil && failure == nil {
 		// What the peer sent is refused: the offer must not stay behind.
-		_, _ = r.update(ctx, id, func(p *Platform) error {
+		_, _ = r.update(ctx, before.ID, func(p *Platform) error {
 			p.Inbound = without(p.Inbound, TokenOffered)
 			return nil
 		})
@@ -111,19 +117,38 @@ func (r *Registrar) concludeConnect(ctx context.Context, id PlatformID, offer In
 	return p, failure
 }
 
-// accept makes the offered token the only one.
-func accept(p *Platform, offer InboundToken) {
+// accept makes the offered token one that opens everything, beside the one that
+// the platform was given if it registered itself while the hub's call was open:
+// nobody knows which of them it goes on using. Those from before retire.
+func (r *Registrar) accept(p *Platform, offer InboundToken, before []InboundToken) {
 	offer.Kind, offer.ExpiresAt = TokenAccess, noExpiry
-	p.Inbound = []InboundToken{offer}
+	p.Inbound = slices.Concat([]InboundToken{offer}, freshAccess(p, before), retired(before, r.now().Add(renewalOverlap)))
 }
 
-func hasFreshAccess(p *Platform) bool {
+// freshAccess are the access tokens that were not there before.
+func freshAccess(p *Platform, before []InboundToken) (fresh []InboundToken) {
 	for _, t := range p.Inbound {
-		if t.Kind == TokenAccess {
-			return true
+		same := func(o InboundToken) bool { return o.Hash == t.Hash }
+		if t.Kind == TokenAccess && !slices.ContainsFunc(before, same) {
+			fresh = append(fresh, t)
 		}
 	}
-	return false
+	return fresh
+}
+
+// retired are the tokens that opened everything, which go on doing so until a
+// successor is used or they expire.
+func retired(tokens []InboundToken, expires time.Time) (retired []InboundToken) {
+	for _, t := range tokens {
+		switch {
+		case t.Kind == TokenAccess, t.Kind == TokenRetiring && t.ExpiresAt.IsZero():
+			t.Kind, t.ExpiresAt = TokenRetiring, expires
+		case t.Kind != TokenRetiring:
+			continue
+		}
+		retired = append(retired, t)
+	}
+	return retired
 }
 
 // withdraw takes an offer back when the peer certainly did not accept it. After
@@ -148,7 +173,10 @@ func (r *Registrar) Rotate(ctx context.Context, id PlatformID) (Platform, error)
 	if !before.Registered() || before.Held {
 		return Platform{}, fmt.Errorf("%w: only a registered platform that is not suspended has credentials to renew", ErrNotRegistered)
 	}
-	talk := r.handshake(before.Outbound, before.Quirks.TokenForm)
+	if before.Unopened != "" {
+		return Platform{}, ErrUnopened
+	}
+	talk := r.handshake(id, before.Outbound, before.Quirks.TokenForm)
 	defer talk.client.Close()
 	offer, record := mint(TokenOffered, r.now().Add(offerLife))
 	if _, err := r.update(ctx, id, func(p *Platform) error {
@@ -221,7 +249,7 @@ func (r *Registrar) exchange(ctx context.Context, talk *handshake, method string
 		return nil, errors.Join(err, errAnswerLost)
 	}
 	defer answer.Release()
-	return talk.readCredentials(method+" "+shown(url), answer)
+	return talk.readCredentials(method+" "+ShownURL(url), answer)
 }
 
 func (h *handshake) readCredentials(what string, answer *peer.Answer) (*ocpi.Credentials, error) {

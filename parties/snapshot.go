@@ -137,5 +137,11 @@ func (e *Entry) implements(party ocpi.PartyKey, m ocpi.ModuleID, i ocpi.Interfac
 	return false
 }
 
+// Implements tells whether any role of the party, on any platform, has the
+// interface.
+func (s *Snapshot) Implements(party ocpi.PartyKey, m ocpi.ModuleID, i ocpi.InterfaceRole) bool {
+	return slices.ContainsFunc(s.byParty[party], func(e *Entry) bool { return e.implements(party, m, i) })
+}
+
 // Connects tells whether any platform speaks for the party.
 func (s *Snapshot) Connects(party ocpi.PartyKey) bool { return len(s.byParty[party]) > 0 }

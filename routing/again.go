@@ -79,47 +79,6 @@ func (f *Fanout) tenureOf(h Handed) *Tenure {
 	return h.Tenure
 }
 
-// sendUnkept sends what the hub does not keep. For one that comes again there is
-// no newest state: unless a later PUT has made it pointless, it is sent once more,
-// and so is everything behind it, in order and on its receipt. It is false when
-// newest would be.
-func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
-	b, tenure := h.Broadcast, f.tenureOf(h)
-	switch {
-	case tenure.sentBefore(b):
-		f.leaveOut(b, r)
-		return true
-	case f.cfg.Later == nil || !h.Again && !b.Present:
-		f.send(b, r)
-		return true
-	}
-	later, outdated, ok := f.later(h, b)
-	if !ok {
-		return false
-	}
-	if outdated {
-		f.leaveOut(b, r)
-		return true
-	}
-	f.send(b, r)
-	for len(later) > 0 && ok {
-		for _, b = range later {
-			tenure.sendAhead(b)
-			f.send(b, r)
-		}
-		later, _, ok = f.later(h, b)
-	}
-	return ok
-}
-
-func (f *Fanout) later(h Handed, b *Broadcast) (later []*Broadcast, outdated, ok bool) {
-	ok = f.insist(h, func(ctx context.Context) (err error) {
-		later, outdated, err = f.cfg.Later(ctx, b)
-		return err
-	})
-	return later, outdated, ok
-}
-
 // catchUp brings the catalog to a revision.
 func (f *Fanout) catchUp(h Handed, revision int64) bool {
 	if f.cfg.Present == nil || f.reached.Load() >= revision {
@@ -183,6 +142,14 @@ func (b *Broadcast) with(method string, body []byte) *Broadcast {
 	now.Method, now.Body, now.Present, now.Overtaken = method, body, false, false
 	now.Path, now.Query, now.CorrelationID = strings.Clone(topPath(b.Path)), "", strings.Clone(b.CorrelationID)
 	return &now
+}
+
+// Whole is the broadcast of what its object will be when it is delivered, in the
+// place of b: it needs no body.
+func (b *Broadcast) Whole() *Broadcast {
+	whole := *b
+	whole.Method, whole.Path, whole.Query, whole.Body, whole.Present = "PUT", topPath(b.Path), "", nil, true
+	return &whole
 }
 
 // key is the object in the catalog.

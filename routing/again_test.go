@@ -50,35 +50,31 @@ func catching(t *testing.T, s *shelf) (f *Fanout, sent func() string) {
 func TestP4_WhatComesAgainIsNeverOlder(t *testing.T) {
 	t.Parallel()
 	const (
-		locations, tariffs, tokens = ocpi.ModuleLocations, ocpi.ModuleTariffs, ocpi.ModuleTokens
-		top, evse                  = "/NL/CPA/X1", "/NL/CPA/X1/E1"
-		asItWas, nothing           = "original", "nothing"
+		locations, tariffs = ocpi.ModuleLocations, ocpi.ModuleTariffs
+		top, evse          = "/NL/CPA/X1", "/NL/CPA/X1/E1"
+		asItWas, nothing   = "original", "nothing"
 	)
 	for _, test := range []struct {
-		name     string
-		b        *Broadcast
-		has      int64 // the revision that wrote the object in the catalog; 0: it is not there
-		present  bool
-		outdated bool
-		fresh    bool
-		want     string // what is sent; "original" for the broadcast as it was
+		name    string
+		b       *Broadcast
+		has     int64 // the revision that wrote the object in the catalog; 0: it is not there
+		present bool
+		fresh   bool
+		want    string // what is sent; "original" for the broadcast as it was
 	}{
-		{"fresh", handed(t, locations, "PATCH", evse, 5), 9, false, false, true, asItWas},
-		{"the newest", handed(t, locations, "PUT", top, 5), 5, false, false, false, asItWas},
-		{"the newest, of a part", handed(t, locations, "PATCH", evse, 5), 5, false, false, false, asItWas},
-		{"one that changed nothing", handed(t, locations, "PUT", top, 7), 5, false, false, false, asItWas},
-		{"an older one", handed(t, locations, "PUT", top, 5), 6, false, false, false, "PUT /NL/CPA/X1  state"},
-		{"an older one, of a part", handed(t, locations, "PATCH", evse, 5), 6, false, false, false, "PUT /NL/CPA/X1  state"},
-		{"the newest, whose body is given up", handed(t, locations, "PATCH", evse, 5), 5, true, false, false, "PUT /NL/CPA/X1  state"},
-		{"the same, fresh", handed(t, locations, "PATCH", evse, 5), 5, true, false, true, "PUT /NL/CPA/X1  state"},
-		{"a deletion", handed(t, tariffs, "DELETE", top, 5), 0, false, false, false, asItWas},
-		{"an older deletion", handed(t, tariffs, "DELETE", top, 5), 6, false, false, false, "PUT /NL/CPA/X1  state"},
-		{"one that was deleted since", handed(t, tariffs, "PUT", top, 5), 0, false, false, false, "DELETE /NL/CPA/X1  "},
-		{"a deletion, whose body is given up", handed(t, tariffs, "DELETE", top, 5), 0, true, false, false, "DELETE /NL/CPA/X1  "},
-		{"a Location that is gone", handed(t, locations, "PUT", top, 5), 0, false, false, false, nothing},
-		{"a Token", handed(t, tokens, "PUT", top, 0), 0, false, false, false, asItWas},
-		{"a Token that was pushed since", handed(t, tokens, "PUT", top, 0), 0, false, true, false, nothing},
-		{"the same, fresh", handed(t, tokens, "PUT", top, 0), 0, false, true, true, asItWas},
+		{"fresh", handed(t, locations, "PATCH", evse, 5), 9, false, true, asItWas},
+		{"the newest", handed(t, locations, "PUT", top, 5), 5, false, false, asItWas},
+		{"the newest, of a part", handed(t, locations, "PATCH", evse, 5), 5, false, false, asItWas},
+		{"one that changed nothing", handed(t, locations, "PUT", top, 7), 5, false, false, asItWas},
+		{"an older one", handed(t, locations, "PUT", top, 5), 6, false, false, "PUT /NL/CPA/X1  state"},
+		{"an older one, of a part", handed(t, locations, "PATCH", evse, 5), 6, false, false, "PUT /NL/CPA/X1  state"},
+		{"the newest, whose body is given up", handed(t, locations, "PATCH", evse, 5), 5, true, false, "PUT /NL/CPA/X1  state"},
+		{"the same, fresh", handed(t, locations, "PATCH", evse, 5), 5, true, true, "PUT /NL/CPA/X1  state"},
+		{"a deletion", handed(t, tariffs, "DELETE", top, 5), 0, false, false, asItWas},
+		{"an older deletion", handed(t, tariffs, "DELETE", top, 5), 6, false, false, "PUT /NL/CPA/X1  state"},
+		{"one that was deleted since", handed(t, tariffs, "PUT", top, 5), 0, false, false, "DELETE /NL/CPA/X1  "},
+		{"a deletion, whose body is given up", handed(t, tariffs, "DELETE", top, 5), 0, true, false, "DELETE /NL/CPA/X1  "},
+		{"a Location that is gone", handed(t, locations, "PUT", top, 5), 0, false, false, nothing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +83,6 @@ func TestP4_WhatComesAgainIsNeverOlder(t *testing.T) {
 				s.set("x1", "state", test.has)
 			}
 			f, sent := catching(t, s)
-			f.cfg.Later = func(context.Context, *Broadcast) ([]*Broadcast, bool, error) { return nil, test.outdated, nil }
 			b, ended := test.b, 0
 			if b.Present = test.present; test.present {
 				b.Body = nil
@@ -184,13 +179,14 @@ func TestP4_WhoWaitsForTheCatalogGivesUp(t *testing.T) {
 						}
 					}}
 					s.caughtUp = a.answer
-					f.cfg.Later = func(ctx context.Context, _ *Broadcast) ([]*Broadcast, bool, error) {
-						return nil, false, a.answer(ctx, 0)
-					}
+					f.cfg.Parcels = parcelsOf(func(ctx context.Context) error { return a.answer(ctx, 0) })
 					done := false
 					h := Handed{Broadcast: handed(t, module, "PUT", "/NL/CPA/X1", 5), Again: true, Done: func() { done = true }}
 					if test.shared {
 						h.Held = held.Load
+					}
+					if module == ocpi.ModuleTokens {
+						h.Parcel = 1
 					}
 					f.Deliver(h)
 					if len(a.revisions) != 3 || sent() != "nothing" || done != test.done {
@@ -379,89 +375,4 @@ func TestR5_AStateComesBehindWhatWaits(t *testing.T) {
 	if want := []string{`{"put":6}`, `{"part":7}`, `{"state":8}`}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-}
-
-// TestR3_WhatIsBehindATokenComesBehindItAgain: a PUT is delivered again, by who
-// adopted it or because it came late, and a PATCH was delivered since. A receiver
-// must not keep the older state.
-func TestR3_WhatIsBehindATokenComesBehindItAgain(t *testing.T) {
-	t.Parallel()
-	fresh := func(parcel int64) Handed { return Handed{Broadcast: &Broadcast{Parcel: parcel}} }
-	again := func(parcel int64) Handed { return Handed{Broadcast: &Broadcast{Parcel: parcel}, Again: true} }
-	adopted := func(parcel int64) Handed { return Handed{Broadcast: &Broadcast{Parcel: parcel, Present: true}} }
-	for name, test := range map[string]struct {
-		accepted []int64
-		handed   []Handed
-		want     []int64
-	}{
-		"fresh ones":                            {[]int64{1, 2, 3}, []Handed{fresh(1), fresh(2), fresh(3)}, []int64{1, 2, 3}},
-		"one that comes again, behind nothing":  {[]int64{1}, []Handed{again(1), fresh(2)}, []int64{1, 2}},
-		"one that comes again":                  {[]int64{1, 2, 3}, []Handed{again(1)}, []int64{1, 2, 3}},
-		"one that was adopted":                  {[]int64{1, 2}, []Handed{adopted(1)}, []int64{1, 2}},
-		"some that come again":                  {[]int64{1, 2, 3}, []Handed{again(1), again(2), again(3), fresh(4)}, []int64{1, 2, 3, 4}},
-		"one that comes again, the others late": {[]int64{1, 2, 3}, []Handed{again(1), fresh(2), fresh(3), fresh(4)}, []int64{1, 2, 3, 4}},
-		"one that comes behind a newer":         {[]int64{1, 2}, []Handed{fresh(2), again(1)}, []int64{2, 1, 2}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f, _ := catching(t, nil)
-			// As a store does, some at a time.
-			f.cfg.Later = func(_ context.Context, b *Broadcast) (later []*Broadcast, outdated bool, err error) {
-				for _, parcel := range test.accepted {
-					if parcel > b.Parcel && later == nil {
-						next := handed(t, ocpi.ModuleTokens, "PATCH", "/NL/CPA/X1", 0)
-						next.Parcel, later = parcel, append(later, next)
-					}
-				}
-				return later, false, nil
-			}
-			var got []int64
-			ended := 0
-			f.cfg.Receivers = func(b *Broadcast) []Leg {
-				if ended == len(test.handed) {
-					t.Error("it had ended already")
-				}
-				if b.Method != "" {
-					got = append(got, b.Parcel)
-				}
-				return nil
-			}
-			for _, h := range test.handed {
-				parcel, present := h.Parcel, h.Present
-				h.Broadcast = handed(t, ocpi.ModuleTokens, "PATCH", "/NL/CPA/X1", 0)
-				h.Parcel, h.Present, h.Done = parcel, present, func() { ended++ }
-				f.Deliver(h)
-			}
-			if !slices.Equal(got, test.want) || ended != len(test.handed) {
-				t.Errorf("sent %v, want %v; %d of %d ended", got, test.want, ended, len(test.handed))
-			}
-		})
-	}
-}
-
-// What comes behind is on the receipt of the first: that ends with the last leg.
-func TestR3_ATokenThatComesAgainEndsWithWhatIsBehindIt(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	_, release := s.hanging("a", "NLAAA")
-	s.fanout.cfg.Receivers = func(b *Broadcast) []Leg { // the PUT goes nowhere any more
-		if b.Parcel == 2 {
-			return s.legs
-		}
-		return nil
-	}
-	behind := handed(t, ocpi.ModuleTokens, "PATCH", "/NL/CPA/X1", 0)
-	behind.Parcel = 2
-	s.fanout.cfg.Later = func(_ context.Context, b *Broadcast) ([]*Broadcast, bool, error) {
-		if b.Parcel < 2 {
-			return []*Broadcast{behind}, false, nil
-		}
-		return nil, false, nil
-	}
-	put, done := handed(t, ocpi.ModuleTokens, "PUT", "/NL/CPA/X1", 0), make(chan struct{})
-	put.Parcel = 1
-	s.fanout.Deliver(Handed{Broadcast: put, Again: true, Done: func() { close(done) }})
-	nothingIn(t, done)
-	release()
-	receive(t, done)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"busbar/ocpi"
 )
 
 const (
@@ -37,7 +39,10 @@ type backlog struct {
 	drops map[unsaved]Lesson
 	// saving are those that are being written.
 	saving map[unsaved]waiting
-	lost   int
+	// written are lessons of tokens that were, since the erasures of others were last
+	// heard: one of those may have gone before.
+	written map[unsaved]Lesson
+	lost    int
 	// some is told when the first one waits, many when a batch is full.
 	some, many chan struct{}
 }
@@ -57,7 +62,8 @@ type waiting struct {
 }
 
 func newBacklog() *backlog {
-	return &backlog{lessons: make(map[unsaved]waiting), drops: make(map[unsaved]Lesson), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
+	return &backlog{lessons: make(map[unsaved]waiting), drops: make(map[unsaved]Lesson),
+		written: make(map[unsaved]Lesson), some: make(chan struct{}, 1), many: make(chan struct{}, 1)}
 }
 
 func unsavedAs(l *Lesson, alone bool) unsaved {
@@ -86,6 +92,7 @@ func (b *backlog) drop(l Lesson) {
 	defer b.mu.Unlock()
 	id := unsavedAs(&l, false)
 	delete(b.lessons, id)
+	delete(b.written, id)
 	if _, waits := b.drops[id]; !waits && len(b.drops) >= mostUnsaved {
 		b.lost++
 		return
@@ -194,6 +201,46 @@ func (b *backlog) waits(key LessonKey, pair Pair) bool {
 		}
 	}
 	return false
+}
+
+// wrote takes that lessons are in the record now.
+func (b *backlog) wrote(lessons []Lesson) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range lessons {
+		if l := &lessons[i]; l.Kind == LessonToken && len(b.written) < mostUnsaved {
+			b.written[unsavedAs(l, false)] = *l
+		}
+	}
+}
+
+// heardErasures takes that the erasures before what is written from now on are
+// known.
+func (b *backlog) heardErasures() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.written)
+}
+
+// of are the lessons of a key that are about an owner, or about anybody when it is
+// zero, among those that wait to be written or were a moment ago.
+func (b *backlog) of(key LessonKey, owner ocpi.PartyKey) (pairs []Pair) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	add := func(l *Lesson) {
+		if l.Key == key && (owner.IsZero() || l.Pair.Owner == owner) {
+			pairs = append(pairs, l.Pair)
+		}
+	}
+	for _, list := range [...]map[unsaved]waiting{b.lessons, b.saving} {
+		for _, l := range list {
+			add(&l.Lesson)
+		}
+	}
+	for _, l := range b.written {
+		add(&l)
+	}
+	return pairs
 }
 
 // unwritten are all that are not in the record yet, as far as is known.
@@ -316,8 +363,12 @@ func (x *Index) save(ctx context.Context, drop, save, replace []Lesson) error {
 			x.backlog.takeBack(replace, true)
 			return err
 		}
-		// Again: whoever asked the record meanwhile found them in it.
-		x.tell(LessonDropped, slices.DeleteFunc(drop, func(l Lesson) bool { return x.backlog.waits(l.Key, l.Pair) })...)
+		// Again: whoever asked the record meanwhile found them in it, here too.
+		gone := slices.DeleteFunc(drop, func(l Lesson) bool { return x.backlog.waits(l.Key, l.Pair) })
+		for i := range gone {
+			x.drop(gone[i].Key, gone[i].Pair)
+		}
+		x.tell(LessonDropped, gone...)
 	}
 	if len(save) > 0 {
 		if err := x.cfg.Store.SaveLessons(ctx, save); err != nil {
@@ -325,12 +376,14 @@ func (x *Index) save(ctx context.Context, drop, save, replace []Lesson) error {
 			x.backlog.takeBack(replace, true)
 			return err
 		}
+		x.backlog.wrote(save)
 	}
 	if len(replace) > 0 {
 		if err := x.cfg.Store.ReplaceLessons(ctx, replace); err != nil {
 			x.backlog.takeBack(replace, true)
 			return err
 		}
+		x.backlog.wrote(replace)
 	}
 	return nil
 }

@@ -28,6 +28,8 @@ func (l *straight) Append(b *Broadcast, ended func()) {
 
 func (*straight) Run(context.Context, func(Handed)) {}
 
+func (*straight) CutShort() {}
+
 func tokenRouter(log BroadcastLog) *Router { return savingRouter(log, newOutboxRecord()) }
 
 func savingRouter(log BroadcastLog, record *outboxRecord) *Router {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"busbar/catalog"
@@ -42,6 +43,13 @@ type Broadcast struct {
 	Present bool
 }
 
+// Token names the driver's token that a push in module tokens is about: the uid
+// together with the type, which the URL gives (2.2.1 mod_tokens, Token object and
+// PUT).
+func (b *Broadcast) Token() string {
+	return b.Object + "?type=" + strings.ToUpper(tokenTypeOf(b.Query))
+}
+
 // BroadcastLog carries accepted broadcasts from whoever accepted them to the
 // replica that fans them out. Delivery is at least once.
 type BroadcastLog interface {
@@ -54,8 +62,11 @@ type BroadcastLog interface {
 	// Run hands broadcasts to deliver, those of one object in order, until ctx
 	// ends; then it hands out what no other replica will, waits until all that it
 	// handed out is done, and returns. deliver may block for a broadcast that comes
-	// Again, and for the first of a Tenure.
+	// Again, and for the first of a Tenure. When for a while nothing is done any
+	// more, Run returns all the same: what is left comes again, to whoever runs next.
 	Run(ctx context.Context, deliver func(Handed))
+	// CutShort makes a Run whose ctx has ended do so at once.
+	CutShort()
 }
 
 // Handed is a broadcast that a log hands to this replica.
@@ -107,20 +118,24 @@ type OutboxStore interface {
 	Replicas(ctx context.Context) ([]ReplicaID, error)
 	// Adopt makes what a replica has open another's, and tells what that is, in
 	// order. Of two that adopt the same at once, one gets each. A parcel that cannot
-	// be opened, or that a later PUT of its object has made pointless, is ended. Of
-	// many parcels some may be left, to be adopted by the next call. With from and to
-	// the same, it tells all that replica has open. An error may come with a part of
-	// it, and leaves open whether there was more.
+	// be opened is ended. Of many parcels some may be left, to be adopted by the next
+	// call. An error may come with a part of it, and leaves open whether there was more.
 	Adopt(ctx context.Context, from, to ReplicaID) (revisions []int64, parcels []*Broadcast, err error)
+	// Own are what a replica has open: with behind 0 the revisions, and in order some
+	// of the parcels that are behind a number; none when there are no more.
+	Own(ctx context.Context, replica ReplicaID, behind int64) (revisions []int64, parcels []*Broadcast, err error)
 	// Left calls each for every row of the catalog that open commits of this replica
 	// wrote, as it is now: a later commit may have written it again, for another part
 	// of the object. revision is the open commit's.
 	Left(ctx context.Context, revisions []int64, each func(revision int64, row catalog.Row) error) error
-	// Later are pushes of the parcel's object that were accepted behind it, ended or
-	// not, in order: whoever sends it again has to send them behind it. They are
-	// some; what follows is behind the last of them. With a PUT among all that are
-	// behind it, the parcel is outdated, and none are told.
-	Later(ctx context.Context, b *Broadcast) (later []*Broadcast, outdated bool, err error)
+	// Later are the pushes of the parcel's Token that were accepted behind another
+	// parcel, in order, ended or not: whoever sends the parcel again sends what they
+	// make of it. They are some; what follows is behind the last of them. open tells
+	// that the parcel has not ended, nor was erased. Else nothing of it need be sent,
+	// and later may be incomplete.
+	Later(ctx context.Context, b *Broadcast, behind int64) (later []*Broadcast, open bool, err error)
+	// LastParcel is the highest number that Save has given.
+	LastParcel(ctx context.Context) (int64, error)
 	// Forget drops what is left of parcels that ended before the time.
 	Forget(ctx context.Context, before time.Time) (int64, error)
 }

@@ -153,7 +153,7 @@ func (r *Router) Return(ctx context.Context, caller *parties.Entry, id string, r
 		return r.Refuse(req, refusal, arrived)
 	}
 	m := message(req, PlanDirect, arrived)
-	reply := r.forward(ctx, &plan, req, &m)
+	reply := r.forward(ctx, caller, &plan, req, &m)
 	r.note(&m, &reply)
 	return reply
 }

@@ -29,7 +29,8 @@ type debt struct {
 	next    *debt
 }
 
-// absorb tells whether the object is owed: then the leg need not be sent.
+// absorb tells whether the object is owed: then the leg ends with the debt, and the
+// one before it is superseded.
 func (l *lane) absorb(key objectKey, g *leg) bool {
 	owed := l.debts.of[key]
 	if owed == nil {
@@ -41,13 +42,16 @@ func (l *lane) absorb(key objectKey, g *leg) bool {
 		owed.of.Revision, owed.of.Overtaken = g.of.Revision, g.of.Overtaken
 	}
 	g.of.receipt.hold()
+	owed.receipt.overtaken.Add(1)
+	l.fanout.metrics.of(g.of.Module).ended[OutcomeSuperseded].Inc()
 	l.freed = append(l.freed, owed.receipt)
 	owed.receipt = g.of.receipt
 	return true
 }
 
-// owe takes note of a leg's object, for which the lane has no room. It is false
-// for what the hub does not keep, and when too much is owed.
+// owe takes note of a leg's object, for which the lane has no room. The leg ends with
+// the debt. It is false for what the hub does not keep, and when
+// too much is owed.
 func (l *lane) owe(key objectKey, g *leg) bool {
 	f := l.fanout
 	if f.cfg.Present == nil || !catalog.Keeps(g.of.Module) {
@@ -84,7 +88,7 @@ func (l *lane) settle() {
 	for l.debts.first != nil && l.relieved() {
 		owed := l.debts.first
 		if owed.receipt.lost() {
-			l.write(owed, true)
+			l.writeOff(OutcomeCancelled)
 			continue
 		}
 		now, revision, _ := f.present(owed.of)
@@ -93,16 +97,11 @@ func (l *lane) settle() {
 			return
 		}
 		if now.Method == "" {
-			l.write(owed, false)
+			l.writeOff(OutcomeSuperseded)
 			continue
 		}
-		l.debts.take()
-		f.owed.Add(-1)
 		l.goAhead(owed, revision)
-		d := &delivery{Broadcast: now, fanout: f, receipt: owed.receipt, total: 1, counters: f.metrics.of(now.Module)}
-		d.left.Store(1)
-		d.hold()
-		g := &leg{of: d, to: owed.key.to}
+		g := l.redeem(now)
 		l.approach(g)
 		l.put(l.objects[owed.key], owed.key, g)
 	}
@@ -148,23 +147,28 @@ func (l *lane) resume() {
 	l.unlock()
 }
 
-// write writes the oldest debt off.
-func (l *lane) write(owed *debt, elsewhere bool) {
-	l.debts.take()
-	if elsewhere {
-		owed.receipt.dropped.Store(true)
-	}
-	l.freed = append(l.freed, owed.receipt)
-	l.fanout.owed.Add(-1)
-	l.fanout.landed()
+// redeem makes a leg of the oldest debt. It is the leg for which there was no room,
+// and holds its receipt.
+func (l *lane) redeem(now *Broadcast) *leg {
+	f, owed := l.fanout, l.debts.take()
+	f.owed.Add(-1)
+	d := &delivery{Broadcast: now, fanout: f, receipt: owed.receipt, total: 1, counters: f.metrics.of(now.Module)}
+	d.left.Store(1)
+	d.hold()
+	return &leg{of: d, to: owed.key.to}
 }
 
-// forgive drops what the lane owes; with elsewhere, what other replicas send
-// stays open for them.
-func (l *lane) forgive(elsewhere bool) {
+// writeOff ends the oldest debt unsent.
+func (l *lane) writeOff(o Outcome) {
+	g := l.redeem(l.debts.first.of)
+	g.outcome, g.next = o, l.written
+	l.written = g
+}
+
+// forgive drops what the lane owes.
+func (l *lane) forgive(o Outcome) {
 	for l.debts.first != nil {
-		owed := l.debts.first
-		l.write(owed, elsewhere && owed.receipt.shared())
+		l.writeOff(o)
 	}
 }
 
@@ -177,12 +181,14 @@ func (d *debts) take() *debt {
 	return owed
 }
 
-// unlock ends what was done under the lane's lock: logs hear of ends without it.
+// unlock ends what was done under the lane's lock: logs and journals hear of ends
+// without it.
 func (l *lane) unlock() {
-	freed := l.freed
-	l.freed = nil
+	freed, written := l.freed, l.written
+	l.freed, l.written = nil, nil
 	l.mu.Unlock()
 	for _, r := range freed {
 		r.release()
 	}
+	l.end(written)
 }

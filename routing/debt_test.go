@@ -151,7 +151,7 @@ func TestR3_NothingIsQueuedBehindAStateThatWasOwed(t *testing.T) {
 				g.of.receipt.tenure = tenure
 				return g
 			}
-			wantOutcome(t, l.queue(leg(5)), OutcomeSuperseded)
+			wantOutcome(t, l.queue(leg(5)), owedLater)
 			l.next() // there is room
 			l.settle()
 			if test.again {
@@ -175,9 +175,9 @@ func TestP4_AFullLaneOwesTheLastStateOfAnObject(t *testing.T) {
 	l, s := owing(t)
 	log := &told{}
 	s.set("t1", `{"id":"T1","v":1}`, 5)
-	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 5, log)), OutcomeSuperseded)
-	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 6, log)), OutcomeSuperseded)
-	wantOutcome(t, l.queue(kept(t, "GONE", "DELETE", 7, log)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 5, log)), owedLater)
+	wantOutcome(t, l.queue(kept(t, "T1", "PATCH", 6, log)), owedLater)
+	wantOutcome(t, l.queue(kept(t, "GONE", "DELETE", 7, log)), owedLater)
 	l.unlocks()
 	log.want(t, "while two objects are owed", 5) // 6 stands for it
 	if l.fanout.Queued() != 2 || l.length() != 3 || l.retire() {
@@ -302,7 +302,7 @@ func TestWhatIsOwedIsSentWhileOthersHoldTooMuch(t *testing.T) {
 	l, s := owing(t)
 	for _, id := range []string{"t1", "t2"} {
 		s.set(id, `{}`, 5)
-		wantOutcome(t, l.queue(kept(t, id, "PUT", 5, nil)), OutcomeSuperseded)
+		wantOutcome(t, l.queue(kept(t, id, "PUT", 5, nil)), owedLater)
 	}
 	l.fanout.held.Store(maxHeldBytes + 1)
 	l.next() // the lane is empty now
@@ -329,9 +329,9 @@ func TestWhatLanesOweIsBounded(t *testing.T) {
 	t.Parallel()
 	l, _ := owing(t)
 	l.fanout.owed.Store(mostOwed - 1)
-	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 1, nil)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 1, nil)), owedLater)
 	wantOutcome(t, l.queue(kept(t, "T2", "PUT", 1, nil)), OutcomeOverflow)
-	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 2, nil)), OutcomeSuperseded)
+	wantOutcome(t, l.queue(kept(t, "T1", "PUT", 2, nil)), owedLater)
 	if l.fanout.owed.Load() != mostOwed {
 		t.Errorf("%d are owed", l.fanout.owed.Load())
 	}

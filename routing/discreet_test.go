@@ -57,7 +57,7 @@ func TestDiscreet_OtherModulesAndLegsPassAsTheyAre(t *testing.T) {
 	t.Parallel()
 	var kept taken
 	d := NewDiscreet(nameUpper, &kept)
-	for _, module := range []ocpi.ModuleID{ocpi.ModuleSessions, ocpi.ModuleCDRs, ocpi.ModuleLocations, ocpi.ModuleCommands, "com.example"} {
+	for _, module := range []ocpi.ModuleID{ocpi.ModuleSessions, ocpi.ModuleCDRs, ocpi.ModuleLocations, ocpi.ModuleCommands} {
 		d.Record(&Message{Module: module, Path: "/NL/TNM/abc"})
 	}
 	d.RecordLegs(&Legs{Module: ocpi.ModuleTokens, CorrelationID: "c"})
@@ -66,8 +66,23 @@ func TestDiscreet_OtherModulesAndLegsPassAsTheyAre(t *testing.T) {
 			t.Errorf("%s: path %s", m.Module, m.Path)
 		}
 	}
-	if len(kept.messages) != 5 || len(kept.legs) != 1 {
+	if len(kept.messages) != 4 || len(kept.legs) != 1 {
 		t.Errorf("kept %d messages and %d legs", len(kept.messages), len(kept.legs))
+	}
+}
+
+// Nobody knows what a module that OCPI does not have writes into its paths, or
+// who misspelt tokens.
+func TestDiscreet_TakesNothingForGrantedOutsideOCPI(t *testing.T) {
+	t.Parallel()
+	var kept taken
+	d := NewDiscreet(nameUpper, &kept)
+	for path, want := range map[string]string{"/DE/TNM/abc/authorize": "/~DE/~TNM/~ABC/authorize", "": "", "/": "/"} {
+		sent := Message{Module: "token", Path: path}
+		d.Record(&sent)
+		if got := kept.messages[len(kept.messages)-1]; got.Path != want || sent.Path != path {
+			t.Errorf("%q: kept %q, want %q", path, got.Path, want)
+		}
 	}
 }
 
@@ -81,6 +96,23 @@ func TestDiscreetURL_HidesTheUIDOfARequestThatNobodyMayMake(t *testing.T) {
 		"/ocpi/2.2.1/sender/tokens":                "/ocpi/2.2.1/sender/tokens",
 		"/ocpi/2.2.1/credentials":                  "/ocpi/2.2.1/credentials",
 		"/ocpi/2.2.1/receiver/sessions/NL/TNM/abc": "/ocpi/2.2.1/receiver/sessions/NL/TNM/abc",
+		"/ocpi/receiver/tokens/NL/TNM/abc":         "/ocpi/receiver/tokens/NL/TNM/~ABC",
+		"/ocpi/2.2.1/receiver/TOKENS/NL/TNM/abc":   "/ocpi/2.2.1/receiver/TOKENS/NL/TNM/~ABC",
+		"/ocpi/2.2.1/receiver/tokens/NL/TNM/a/b/c": "/ocpi/2.2.1/receiver/tokens/NL/TNM/~A/B/C",
+		// OCPI does not have these.
+		"/ocpi/2.2.1/receiver/NL/TNM/abc":       "/ocpi/2.2.1/receiver/~NL/~TNM/~ABC",
+		"/ocpi/2.2.1/receiver/token/NL/TNM/abc": "/ocpi/2.2.1/receiver/~TOKEN/~NL/~TNM/~ABC",
+		"/ocpi/2.2.1/emsp/token/abc/authorize":  "/ocpi/2.2.1/emsp/~TOKEN/~ABC/authorize",
+		"/ocpi/2.2.1/sender/tokens2/abc":        "/ocpi/2.2.1/sender/~TOKENS2/~ABC",
+		"/ocpi/9.9/abc":                         "/ocpi/9.9/~ABC",
+		"/abc":                                  "/~ABC",
+		"abc":                                   "~ABC",
+		"/ocpi//a%62c/":                         "/ocpi//~ABC/",
+		"":                                      "",
+		"/ocpi/2.2.1/callback/abc":              "/ocpi/2.2.1/callback/~ABC",
+		"/ocpi/2.2.1/credentials/abc":           "/ocpi/2.2.1/credentials/~ABC",
+		"/x/ocpi/2.2.1/receiver/tokens/NL/TNM/abc":             "/~X/ocpi/2.2.1/receiver/tokens/~NL/~TNM/~ABC",
+		"/ocpi/versions" + strings.Repeat("/cpo", 20) + "/abc": "/ocpi/versions" + strings.Repeat("/cpo", 9) + "/…",
 	} {
 		if got := DiscreetURL(path, nameUpper); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)

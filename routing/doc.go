@@ -25,8 +25,8 @@
 //   - what was accepted and has not ended: broadcastlog.go (the interfaces),
 //     outbox.go, accept.go (what the catalog does not keep), recover.go (what
 //     replicas that are gone left)
-//   - broadcasts on their way: fanout.go, again.go (what may have been delivered
-//     before), lane.go, debt.go (what a full lane owes), legs.go, receipt.go,
+//   - broadcasts on their way: fanout.go, again.go and tokenagain.go (what may have
+//     been delivered before), lane.go, debt.go (what a full lane owes), legs.go, receipt.go,
 //     worker.go
 //   - what traffic teaches: index.go, learn.go, lessoncache.go (in memory),
 //     backlog.go and lookups.go (the record, written and read), lessonnews.go

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"busbar/ocpi"
@@ -48,17 +49,26 @@ func (x *Index) Erase(ctx context.Context, uid string, owner ocpi.PartyKey) (int
 		return unsaved, nil
 	}
 	n, err := x.cfg.Store.EraseLessons(ctx, erasures, time.Now())
+	for i := range erasures {
+		x.forgetErased(&erasures[i]) // again: the record still had them, and may have been asked
+	}
 	return max(int(n), unsaved), err
 }
 
 // forgetErased forgets lessons that were erased here or on another replica.
-func (x *Index) forgetErased(e *Erasure) (n int) {
-	for _, pair := range x.memory.erase(e.Key, e.Owner) {
-		// Also what is on its way into the record this moment.
-		x.backlog.drop(Lesson{Key: e.Key, Kind: LessonToken, Pair: pair})
-		n++
+func (x *Index) forgetErased(e *Erasure) int {
+	pairs := x.erase(e)
+	// Also what is on its way into the record, or came there behind the erasure, though
+	// memory has lost it already: another replica may have told.
+	for _, pair := range x.backlog.of(e.Key, e.Owner) {
+		if !slices.Contains(pairs, pair) {
+			pairs = append(pairs, pair)
+		}
 	}
-	return n
+	for _, pair := range pairs {
+		x.backlog.drop(Lesson{Key: e.Key, Kind: LessonToken, Pair: pair})
+	}
+	return len(pairs)
 }
 
 // erased is what a replica has heard of erasures.
@@ -86,4 +96,5 @@ func (x *Index) hearErasures(ctx context.Context, e *erased, now time.Time) {
 		}
 	}
 	e.known, e.heard = known, now
+	x.backlog.heardErasures()
 }

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,120 @@ func TestErase_OtherReplicasForgetWithinSeconds(t *testing.T) {
 			t.Errorf("%d keys are in the record", r.size())
 		}
 	})
+}
+
+// Until what is forgotten has left the record, a question to it finds the lesson
+// again: that must not bring it back for good.
+func TestErase_WhatTheRecordStillHadDoesNotStay(t *testing.T) {
+	t.Parallel()
+	authorize := func(t *testing.T, to string) *ocpi.Request {
+		return request(t, "NLCPA", to, "POST SENDER tokens /uid-1/authorize")
+	}
+	for name, forget := range map[string]func(*testing.T, *Index){
+		"its issuer does not know it": func(t *testing.T, x *Index) { x.Unlearn(authorize(t, "DEMSP"), ocpi.UnknownToken) },
+		"it was erased elsewhere": func(t *testing.T, x *Index) {
+			x.forgetErased(&Erasure{Key: tokenKey(t)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRecord()
+				x := taught(t, indexOn(t, r), tokenOfA)
+				time.Sleep(time.Minute)
+				forget(t, x)
+				wantIssuers(t, x, "uid-1", "RFID")
+				if !x.Fetch(t.Context(), authorize(t, "")) {
+					t.Error("the record has lost it already: this shows nothing")
+				}
+				time.Sleep(2 * saveEvery)
+				wantIssuers(t, x, "uid-1", "RFID")
+			})
+		})
+	}
+}
+
+// Another replica forgets a token and tells so: what this one was just taught of it
+// is not written any more when it hears why.
+func TestErase_WhatWaitsIsNotWrittenThoughMemoryLostIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		x := taught(t, indexOn(t, r), tokenOfA, tokenOfB)
+		x.hear([]LearnedLesson{dropOfA(t)})
+		x.forgetErased(&Erasure{Key: tokenKey(t), Owner: party(t, "DEMSP")})
+		time.Sleep(time.Minute)
+		x.Fetch(t.Context(), request(t, "NLCPA", "", "POST SENDER tokens /uid-1/authorize"))
+		wantIssuers(t, x, "uid-1", "RFID", "NLMSP")
+	})
+}
+
+// What was learned before the erasure, and written behind it, is taken out again, too.
+func TestErase_WhatIsWrittenBehindItDoesNotStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		a, b := indexOn(t, r), indexOn(t, r)
+		taught(t, b, tokenOfA, tokenOfB)
+		if n, err := a.Erase(t.Context(), "uid-1", party(t, "DEMSP")); n != 0 || err != nil {
+			t.Errorf("Erase = %d, %v", n, err)
+		}
+		b.hear([]LearnedLesson{dropOfA(t)})
+		time.Sleep(saveEvery)
+		synctest.Wait()
+		r.mu.Lock()
+		written := len(r.lessons[tokenKey(t)])
+		r.mu.Unlock()
+		if written != 2 {
+			t.Error("it is not written: this shows nothing")
+		}
+		time.Sleep(2*erasuresEvery + saveEvery)
+		for name, x := range map[string]*Index{"there": b, "elsewhere": a} {
+			x.Fetch(t.Context(), request(t, "NLCPA", "", "POST SENDER tokens /uid-1/authorize"))
+			if got := x.Token("uid-1", "RFID"); !slices.Equal(got, []ocpi.PartyKey{party(t, "NLMSP")}) {
+				t.Errorf("%s it is of %v", name, got)
+			}
+		}
+	})
+}
+
+// A question that was asked before is answered after what was forgotten has left
+// the record.
+func TestErase_ALateAnswerBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	for name, forget := range map[string]func(*testing.T, *Index){
+		"erased":         func(t *testing.T, x *Index) { x.forgetErased(&Erasure{Key: tokenKey(t)}) },
+		"told elsewhere": func(t *testing.T, x *Index) { x.hear([]LearnedLesson{dropOfA(t)}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRecord()
+				taught(t, indexOn(t, r), tokenOfA, tokenOfB)
+				time.Sleep(time.Minute)
+				x := indexOn(t, r) // which has to ask
+				r.answering = func() { forget(t, x) }
+				x.Fetch(t.Context(), request(t, "NLCPA", "", "POST SENDER tokens /uid-1/authorize"))
+				if got := x.Token("uid-1", "RFID"); slices.Contains(got, party(t, "DEMSP")) {
+					t.Errorf("it is of %v", got)
+				}
+			})
+		})
+	}
+}
+
+func tokenKey(t *testing.T) LessonKey {
+	t.Helper()
+	key, ok := lessonKey(LessonToken, "uid-1", "RFID")
+	if !ok {
+		t.Fatal("no key")
+	}
+	return key
+}
+
+func dropOfA(t *testing.T) LearnedLesson {
+	t.Helper()
+	return LearnedLesson{Lesson{Key: tokenKey(t), Kind: LessonToken, Pair: Pair{Owner: party(t, "DEMSP")}}, LessonDropped}
 }
 
 func TestErase_AReplicaThatWasAwayTooLongForgetsAll(t *testing.T) {

@@ -63,8 +63,8 @@ type FanoutConfig struct {
 	// Present is the catalog. Nil: what finds no room in a lane is not sent, and
 	// what comes again goes as it was.
 	Present Present
-	// Later is OutboxStore.Later. Nil: no Token push has any.
-	Later func(context.Context, *Broadcast) ([]*Broadcast, bool, error)
+	// Parcels is the OutboxStore. Nil: a Token push goes as it was.
+	Parcels Parcels
 	// CutOff is told that what ends from now on was cut off, and has not reached
 	// everybody. Nil is fine.
 	CutOff func()
@@ -88,7 +88,7 @@ func NewFanout(cfg FanoutConfig) *Fanout {
 	if f.cfg.Receivers == nil {
 		f.cfg.Receivers = f.receivers
 	}
-	f.tenure.begun = true
+	f.tenure.begun, f.tenure.tokens.begun = true, true
 	f.metrics = newLegMetrics(cfg.Metrics, f.Queued)
 	showHeld(cfg.Metrics, f.held.Load)
 	f.ctx, f.cancel = context.WithCancel(context.Background())

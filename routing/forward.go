@@ -7,10 +7,11 @@ import (
 
 	"busbar/ocpi"
 	"busbar/ocpi/peer"
+	"busbar/parties"
 )
 
 // forward sends a direct request and leads the answer home.
-func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *Message) Reply {
+func (r *Router) forward(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
 	headers := [6]ocpi.Header{
 		{Name: ocpi.HeaderRequestID, Value: ocpi.NewMessageID()}, // R7: a fresh one for every leg
 		{Name: ocpi.HeaderCorrelationID, Value: req.CorrelationID},
@@ -22,6 +23,7 @@ func (r *Router) forward(ctx context.Context, plan *Plan, req *ocpi.Request, m *
 	call := peer.Call{
 		Method: req.Method, Target: plan.Target, Path: req.Path, Query: req.Query,
 		Headers: headers[:], Body: req.Body, Anonymous: plan.Anonymous, Stranger: plan.Stranger,
+		Memory: caller.Client.Memory(),
 	}
 	sent := time.Now()
 	answer, err := plan.Receiver.Client.Do(ctx, sent.Add(r.timeout(req)), &call)

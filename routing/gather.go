@@ -27,6 +27,7 @@ const (
 // other in their order. Nothing is stored: where the list goes on travels with
 // the requester (P1, P4).
 type gathering struct {
+	caller   *parties.Entry
 	req      *ocpi.Request
 	q        *listQuery
 	deadline time.Time
@@ -71,7 +72,7 @@ func refusedList(refusal *ocpi.Error) *listFailure {
 
 func (r *Router) gatherPage(ctx context.Context, caller *parties.Entry, req *ocpi.Request, q *listQuery, now time.Time) (Reply, *listFailure) {
 	g := gathering{
-		req: req, q: q, deadline: now.Add(r.cfg.Timeout), calls: r.listCalls, first: make(map[ocpi.PartyKey]*listPage),
+		caller: caller, req: req, q: q, deadline: now.Add(r.cfg.Timeout), calls: r.listCalls, first: make(map[ocpi.PartyKey]*listPage),
 		senders: gatherSenders(r.cfg.Directory.Snapshot(), caller, req),
 	}
 	defer g.letGo()
@@ -152,7 +153,7 @@ func (g *gathering) get(ctx context.Context, from listSender, limit int, at list
 	defer func() { <-g.calls }()
 	call := &listCall{
 		listSender: from, module: g.req.Module, from: g.req.From, correlationID: g.req.CorrelationID,
-		filters: g.q.filters, limit: limit,
+		filters: g.q.filters, limit: limit, memory: g.caller.Client.Memory(),
 	}
 	return call.get(ctx, g.deadline, at)
 }

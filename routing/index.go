@@ -86,6 +86,8 @@ type Index struct {
 	backlog *backlog
 	asked   *lookups
 	heard   *heardLessons
+	// questions are those to the record.
+	questions *questions
 }
 
 // IndexConfig wires an Index.
@@ -105,7 +107,8 @@ func NewIndex(cfg IndexConfig) *Index {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Index{cfg: cfg, memory: newLessonCache(memoryBound), backlog: newBacklog(), asked: new(lookups), heard: newHeardLessons()}
+	return &Index{cfg: cfg, memory: newLessonCache(memoryBound), backlog: newBacklog(), asked: new(lookups), heard: newHeardLessons(),
+		questions: newQuestions()}
 }
 
 // Location implements Known.

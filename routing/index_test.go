@@ -26,6 +26,9 @@ type record struct {
 	erasures []Erasure
 	fault    error
 	hang     bool
+	// answering, if set, is called when lessons have been read, before they are
+	// told.
+	answering func()
 }
 
 func newRecord() *record { return &record{lessons: make(map[LessonKey][]Lesson)} }
@@ -102,6 +105,9 @@ func (r *record) Lessons(ctx context.Context, keys []LessonKey, now time.Time) (
 				found = append(found, l)
 			}
 		}
+	}
+	if r.answering != nil {
+		r.answering()
 	}
 	return found, r.fault
 }

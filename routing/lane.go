@@ -39,8 +39,10 @@ type lane struct {
 	gates   map[ocpi.PartyKey]*gate
 	debts   debts
 	ahead   map[objectKey]lead
-	// freed are receipts that unlock releases.
-	freed []*receipt
+	// freed are receipts that unlock releases, written the legs of debts that it ends,
+	// linked by next.
+	freed   []*receipt
+	written *leg
 	// crew are the workers, each with a leg in flight.
 	crew []*worker
 	// queued and bytes are the legs that wait, and their bodies.
@@ -127,7 +129,11 @@ func (l *lane) queue(g *leg) (ended *leg) {
 		return g
 	}
 	key := objectKey{g.to, g.of.Object}
-	if l.absorb(key, g) || l.passed(key, g) {
+	if l.absorb(key, g) {
+		g.outcome = owedLater
+		return g
+	}
+	if l.passed(key, g) {
 		g.outcome = OutcomeSuperseded
 		return g
 	}
@@ -138,7 +144,7 @@ func (l *lane) queue(g *leg) (ended *leg) {
 		l.overflowing = true
 		l.pass(g)
 		if g.outcome = OutcomeOverflow; l.owe(key, g) {
-			g.outcome = OutcomeSuperseded
+			g.outcome = owedLater
 		}
 		return g
 	}
@@ -314,7 +320,7 @@ func (l *lane) clear() {
 }
 
 func (l *lane) empty(o Outcome) (ended *leg) {
-	l.forgive(o == OutcomeCancelled)
+	l.forgive(o)
 	l.ready, l.ahead = chains{}, nil
 	for _, at := range l.gates {
 		at.waiting = nil
@@ -339,9 +345,12 @@ func (l *lane) end(legs *leg) {
 	for g := legs; g != nil; {
 		ended := g
 		g = g.next
-		if ended.outcome == OutcomeSuperseded {
+		switch ended.outcome {
+		case owedLater:
+			ended.of.leave()
+		case OutcomeSuperseded:
 			ended.of.end(ended.outcome, nil)
-		} else {
+		default:
 			ended.of.end(ended.outcome, &FailedLeg{To: ended.to, Platform: l.id, Outcome: ended.outcome, Detail: unsent[ended.outcome]})
 		}
 	}

@@ -52,7 +52,7 @@ func (x *Index) Unlearn(req *ocpi.Request, status ocpi.StatusCode) {
 	}
 	key, ok := lessonKey(LessonToken, authorizedUID(req.Path), tokenTypeOf(req.Query))
 	pair := Pair{Owner: req.To.Party}
-	if ok && x.memory.drop(key, pair) {
+	if ok && x.drop(key, pair) {
 		lesson := Lesson{Key: key, Kind: LessonToken, Pair: pair}
 		x.backlog.drop(lesson)
 		x.tell(LessonDropped, lesson)
@@ -192,6 +192,8 @@ func (x *Index) Fetch(ctx context.Context, req *ocpi.Request) bool {
 	}
 	bounded, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	question := x.questions.begin()
+	defer x.questions.end(question)
 	lessons, err := x.cfg.Store.Lessons(bounded, keys, now)
 	if err != nil {
 		if ctx.Err() == nil && x.asked.failed(now) {
@@ -199,7 +201,7 @@ func (x *Index) Fetch(ctx context.Context, req *ocpi.Request) bool {
 		}
 		return false
 	}
-	x.fill(keys, lessons, began, now)
+	x.questions.answered(question, lessons, func(left []Lesson) { x.fill(keys, left, began, now) })
 	return len(lessons) > 0 || x.isTold() // then less may be known than before
 }
 

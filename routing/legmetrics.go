@@ -21,6 +21,10 @@ type legCounters struct {
 // the journal: that replica's are.
 const handedOver Outcome = "handed_over"
 
+// owedLater is a leg that ends with a debt of its lane. It is counted by nobody
+// before.
+const owedLater Outcome = "owed"
+
 func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 	legs := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "busbar_broadcast_legs_total",

@@ -25,6 +25,8 @@ type delivery struct {
 	held int64
 
 	left, ok, superseded atomic.Int32
+	// moved legs are debts' of full lanes now, and counted with those.
+	moved atomic.Int32
 
 	mu     sync.Mutex
 	failed []FailedLeg
@@ -104,6 +106,13 @@ func (d *delivery) handOver() {
 	d.fanout.landed()
 }
 
+// leave gives a leg to the debt of a full lane.
+func (d *delivery) leave() {
+	d.moved.Add(1)
+	d.release()
+	d.fanout.landed()
+}
+
 // hold counts the body until the delivery ends.
 func (d *delivery) hold() {
 	d.held = int64(len(d.Body))
@@ -119,21 +128,8 @@ func (d *delivery) release() {
 	if d.receipt == nil {
 		return
 	}
-	if !d.receipt.over() {
-		d.record()
-	}
+	d.receipt.add(d)
 	d.receipt.release()
-}
-
-func (d *delivery) record() {
-	legs := Legs{
-		Time: d.Accepted, Duration: time.Since(d.Accepted), CorrelationID: d.CorrelationID,
-		Method: d.Method, Module: d.Module, From: d.From,
-		Total: d.total, OK: int(d.ok.Load()), Superseded: int(d.superseded.Load()), Failed: d.failed,
-	}
-	for _, j := range d.fanout.cfg.Journals {
-		j.RecordLegs(&legs)
-	}
 }
 
 // supersedes tells that the older delivery of the same object need not be sent

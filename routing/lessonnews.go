@@ -39,8 +39,8 @@ type LessonNews interface {
 }
 
 const (
-	// lessonPatience is how long a request waits for a lesson that may be on its
-	// way: longer than the record's news need without LessonNews (saveEvery).
+	// lessonPatience is RouterConfig.LessonPatience: longer than the record's news
+	// need without LessonNews (saveEvery).
 	lessonPatience = 250 * time.Millisecond
 	// mostWaits bounds those that wait, so that guessed ids hold up nothing.
 	mostWaits, mostWaitsOfOne = 256, 64
@@ -168,7 +168,7 @@ func (x *Index) hear(lessons []LearnedLesson) {
 	now := time.Now()
 	for i := range lessons {
 		if l := &lessons[i]; l.Change == LessonDropped {
-			x.memory.drop(l.Key, l.Pair)
+			x.drop(l.Key, l.Pair)
 		} else {
 			x.memory.hear(l, now)
 		}
@@ -184,7 +184,7 @@ func (r *Router) awaitLesson(ctx context.Context, view View, caller *parties.Ent
 	if refusal != nil {
 		return plan
 	}
-	deadline := time.Now().Add(lessonPatience)
+	deadline := time.Now().Add(r.cfg.LessonPatience)
 	done, ok := r.waits.wait(ctx, caller.Platform.ID, deadline)
 	if !ok {
 		return plan

@@ -36,9 +36,9 @@ func (s *memoryRecord) Since(context.Context, int64) ([]catalog.Row, int64, erro
 	return nil, s.revision, nil
 }
 
-func (s *memoryRecord) At(context.Context, []int64, func(catalog.Row) error) error { return nil }
+func (s *memoryRecord) Settle(context.Context, int64) (bool, error) { return false, nil }
 
-func (s *memoryRecord) Commit(_ context.Context, _ int64, decide func([]catalog.Row, int64, int64) []catalog.Row) (int64, error) {
+func (s *memoryRecord) Commit(_ context.Context, _ int64, decide catalog.Decide) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := int64(0)

@@ -29,6 +29,8 @@ type listCall struct {
 	// escaped.
 	filters string
 	limit   int
+	// memory bounds the answers; nil is the called platform's.
+	memory peer.Memory
 }
 
 // listPlace is a page of a party's list: where the party's own link led, or what
@@ -111,7 +113,7 @@ func (c *listCall) get(ctx context.Context, deadline time.Time, at listPlace) (*
 		query = c.query(at.Offset)
 	}
 	answer, err := c.receiver.Client.Do(ctx, deadline, &peer.Call{
-		Method: "GET", Target: c.target, Path: path, Query: query, Headers: headers[:],
+		Method: "GET", Target: c.target, Path: path, Query: query, Headers: headers[:], Memory: c.memory,
 	})
 	if err != nil {
 		return nil, unanswered(c.party, err)

@@ -70,7 +70,9 @@ type Message struct {
 
 // Legs is how a broadcast ended, after all its legs did.
 type Legs struct {
-	// Time is when the broadcast was accepted; Duration until its last leg ended.
+	// Time is when the broadcast was accepted, by the clock of the replica that did;
+	// Duration until its last leg ended, by that of the one that sent it. So the
+	// difference of their clocks is in it; it is never below zero.
 	Time          time.Time
 	Duration      time.Duration
 	CorrelationID string
@@ -78,7 +80,9 @@ type Legs struct {
 	Module        ocpi.ModuleID
 	From          ocpi.PartyKey
 	// Total legs were to be sent; OK were answered 1xxx, Superseded became
-	// pointless before they were sent. Failed are all others.
+	// pointless before they were sent. Failed are all others. A lane that owes an
+	// object sends its last state in the place of the newest push; those before are
+	// superseded.
 	Total, OK, Superseded int
 	Failed                []FailedLeg
 }

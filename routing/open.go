@@ -20,7 +20,7 @@ const mostAskedAtOnce = 64
 // other calls are cut off, and have ended when ask returns.
 func (r *Router) ask(ctx context.Context, caller *parties.Entry, legs []Leg, req *ocpi.Request, m *Message) Reply {
 	started := time.Now()
-	q := r.newInquiry(legs, req, started)
+	q := r.newInquiry(caller, legs, req, started)
 	done, ok := r.asks.wait(ctx, caller.Platform.ID, q.until)
 	if !ok {
 		m.Peer = time.Since(started)
@@ -57,7 +57,7 @@ func (r *Router) ask(ctx context.Context, caller *parties.Entry, legs []Leg, req
 // token. If that does not know it, what the hub has learned is wrong, and the
 // others are asked.
 func (r *Router) authorize(ctx context.Context, caller *parties.Entry, plan *Plan, req *ocpi.Request, m *Message) Reply {
-	reply := r.forward(ctx, plan, req, m)
+	reply := r.forward(ctx, caller, plan, req, m)
 	if reply.Status != ocpi.UnknownToken {
 		return reply
 	}
@@ -85,9 +85,10 @@ func (r *Router) authorize(ctx context.Context, caller *parties.Entry, plan *Pla
 
 // inquiry is one authorisation on its way to many.
 type inquiry struct {
-	r    *Router
-	legs []Leg
-	req  *ocpi.Request
+	r      *Router
+	caller *parties.Entry
+	legs   []Leg
+	req    *ocpi.Request
 	// until is when all must have answered; one alone may take share.
 	until time.Time
 	share time.Duration
@@ -106,9 +107,9 @@ type legAnswer struct {
 	ok bool
 }
 
-func (r *Router) newInquiry(legs []Leg, req *ocpi.Request, started time.Time) *inquiry {
+func (r *Router) newInquiry(caller *parties.Entry, legs []Leg, req *ocpi.Request, started time.Time) *inquiry {
 	whole := r.timeout(req)
-	q := &inquiry{r: r, legs: legs, req: req, until: started.Add(whole), share: whole}
+	q := &inquiry{r: r, caller: caller, legs: legs, req: req, until: started.Add(whole), share: whole}
 	if len(legs) > mostAskedAtOnce {
 		q.share = whole / 2 // others wait for the place
 	}
@@ -144,7 +145,7 @@ func (q *inquiry) askLeg(ctx context.Context, leg *Leg) *legAnswer {
 	}
 	answer, err := leg.Receiver.Client.Do(ctx, deadline, &peer.Call{
 		Method: a.req.Method, Target: leg.Target, Path: a.req.Path, Query: a.req.Query,
-		Headers: headers[:], Body: a.req.Body,
+		Headers: headers[:], Body: a.req.Body, Memory: q.caller.Client.Memory(),
 	})
 	if err != nil {
 		return a

@@ -59,12 +59,32 @@ func (p *Plan) toNamed(v View, req *ocpi.Request, key openKey) {
 // toOne sends to the only candidate. Ids are unique per owner only: with several
 // the hub does not guess (M1).
 func (p *Plan) toOne(v View, req *ocpi.Request, key openKey, candidates []ocpi.PartyKey) {
+	candidates = inRole(v, req, candidates)
 	if len(candidates) > 1 {
 		p.Refusal = ocpi.Errorf(ocpi.InvalidParameters, "%s is known of %s; address one with OCPI-to headers", key.what, listed(candidates))
 		return
 	}
 	p.To = ocpi.AddressOf(candidates[0])
 	p.send(&v, req, PlanOpen)
+}
+
+// inRole leaves, of several, those of whom a role has the interface: a Location that
+// an eMSP pushes as its own must not make that of a CPO ambiguous. Whether they serve
+// it does not count: who owns the object may not, and it is nobody else's then.
+func inRole(v View, req *ocpi.Request, candidates []ocpi.PartyKey) []ocpi.PartyKey {
+	if len(candidates) < 2 {
+		return candidates
+	}
+	var able []ocpi.PartyKey
+	for _, party := range candidates {
+		if v.Snapshot.Implements(party, req.Module, req.Interface) {
+			able = append(able, party)
+		}
+	}
+	if len(able) == 0 {
+		return candidates
+	}
+	return able
 }
 
 // candidates keeps those parties that the requester could address: they are

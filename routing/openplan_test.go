@@ -95,11 +95,18 @@ func TestM1_AmbiguityIsNeverGuessed(t *testing.T) {
 	v := View{Snapshot: market(t), Hub: party(t, "EUBUS"), Known: lore{
 		"location two": "DECPO NLCPA", "location self": "ATONE DECPO", "location planned": "DECPO FRPLC", "location gone": "DECPO XXYYY",
 		"location offline": "FROFC", "location offline-too": "DECPO FROFC", "location unregistered": "FRPLC",
-		"token two rfid": "DEMSP NLMSP", "token off rfid": "FROFF", "token deaf rfid": "NLDEF",
+		"location claimed": "NLMSP NLCPA NLSCS", "location claims": "NLMSP NLSCS", "location national": "FRNAP NLCPA",
+		"token claimed rfid": "DEMSP NLCPA", "token two rfid": "DEMSP NLMSP", "token off rfid": "FROFF", "token deaf rfid": "NLDEF",
 	}}
 	runPlans(t, v, []planCase{
 		{"two owners", "drivers", "DEMSP", "", "GET SENDER locations /TWO", refused(2001, `location "TWO" is known of DECPO and NLCPA`)},
 		{"two issuers", "solo", "DECPO", "", "POST SENDER tokens /TWO/authorize", refused(2001, "known of DEMSP and NLMSP")},
+		{"those who own no Locations do not count beside one who does", "drivers", "DEMSP", "", "GET SENDER locations /CLAIMED", open("NLCPA")},
+		{"nor for a command", "drivers", "DEMSP", "", `POST RECEIVER commands /START_SESSION {"location_id":"CLAIMED"}`, open("NLCPA")},
+		{"nobody in the role", "drivers", "DEMSP", "", "GET SENDER locations /CLAIMS", refused(2001, "known of NLMSP and NLSCS")},
+		{"a NAP has Locations", "drivers", "DEMSP", "", "GET SENDER locations /NATIONAL", refused(2001, "known of FRNAP and NLCPA")},
+		{"a NAP takes no commands", "drivers", "DEMSP", "", `POST RECEIVER commands /START_SESSION {"location_id":"NATIONAL"}`, open("NLCPA")},
+		{"a CPO issues no tokens", "solo", "DECPO", "", "POST SENDER tokens /CLAIMED/authorize", open("DEMSP")},
 		{"oneself does not count", "both", "ATONE", "", "GET SENDER locations /SELF", open("DECPO")},
 		{"a planned party does not count", "drivers", "DEMSP", "", "GET SENDER locations /PLANNED", open("DECPO")},
 		{"a party that left does not count", "drivers", "DEMSP", "", "GET SENDER locations /GONE", open("DECPO")},

@@ -28,16 +28,19 @@ const (
 	endBatch = 1000
 	// outboxTimeout bounds one question to the record.
 	outboxTimeout = 15 * time.Second
-	// lastEnd bounds what is still deleted when Run or Settle ends.
+	// lastEnd bounds what is still deleted when Run ends.
 	lastEnd = 5 * time.Second
+	// settleLook is how often Settle looks whether anything has ended since; after
+	// settlePatience looks in vain it gives up.
+	settleLook     = 100 * time.Millisecond
+	settlePatience = 15
 	// recoverEvery is how often it is looked for what replicas that are gone left.
 	recoverEvery = 5 * time.Second
 	// forgetParcels is how often old parcels are forgotten.
 	forgetParcels = time.Hour
-	// parcelsKept is how long the record knows of a Token push that has ended, so
-	// that an older one which comes again is seen to be outdated. A leg waits in a
-	// lane for five hours at most: behind maxQueued others, of which laneWidth go
-	// at a time, for a forward timeout of half a minute each.
+	// parcelsKept is how long the record knows of a Token push that has ended. A
+	// previous binary beside this one asks whether a later PUT was there; a leg waits
+	// in a lane for five hours at most.
 	parcelsKept = 12 * time.Hour
 )
 
@@ -240,19 +243,24 @@ func (o *Outbox) Run(ctx context.Context, ready <-chan struct{}) {
 }
 
 // Settle waits until everything that this replica accepted or adopted has ended,
-// or ctx ends, and deletes that from the record. It is called when Run has
-// returned and nothing is accepted any more.
+// for as long as some of it does: a receiver that hangs is not waited for. It ends
+// with ctx, too. It is called when nothing is accepted any more; what has ended is
+// for Flush to delete.
 func (o *Outbox) Settle(ctx context.Context) {
-	for !o.idleNow() {
+	look := time.NewTicker(settleLook)
+	defer look.Stop()
+	before, still := o.Open(), 0
+	for !o.idleNow() && still < settlePatience {
 		select {
 		case <-o.idle:
-			continue
+		case <-look.C:
+			still++
+			if now := o.Open(); now != before {
+				before, still = now, 0
+			}
 		case <-ctx.Done():
+			return
 		}
-		break
-	}
-	if err := o.Flush(ctx); err != nil {
-		o.cfg.Logger.Warn("note which broadcasts have ended; the next start sends them again", "error", err)
 	}
 }
 

@@ -479,6 +479,27 @@ func TestP4_WhatCouldNotBeReadStaysForTheNext(t *testing.T) {
 	})
 }
 
+// A receiver that hangs holds the stop of a hub as long as others still take what
+// they are owed, and a moment.
+func TestSettleDoesNotWaitForWhatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &pending{}
+		o := newOutbox(log, newOutboxRecord())
+		for revision := range int64(4) {
+			o.Append(&Broadcast{Revision: revision + 1})
+		}
+		for n := range 3 {
+			time.AfterFunc(time.Duration(n+1)*time.Second+time.Millisecond, func() { log.end(n) })
+		}
+		begun := time.Now()
+		o.Settle(t.Context())
+		if took := time.Since(begun); o.Open() != 1 || took < 4*time.Second || took > 5*time.Second {
+			t.Errorf("after %s %d are open", took, o.Open())
+		}
+	})
+}
+
 func TestSettleWaitsForWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -504,6 +525,9 @@ func TestSettleWaitsForWhatWasAccepted(t *testing.T) {
 		o.Settle(t.Context())
 		if time.Since(begun) != 2*time.Second {
 			t.Errorf("it waited %s", time.Since(begun))
+		}
+		if err := o.Flush(t.Context()); err != nil {
+			t.Error(err)
 		}
 		if revisions, parcels := record.open(); len(revisions)+len(parcels) > 0 {
 			t.Errorf("open are %v and %v", revisions, parcels)

@@ -104,6 +104,8 @@ func (s *recordingStore) Append(b *Broadcast, _ func()) {
 
 func (s *recordingStore) Run(context.Context, func(Handed)) {}
 
+func (s *recordingStore) CutShort() {}
+
 // newPuller makes a Puller of the hub's directory on the recordingStore. What it logs
 // goes to the buffer.
 func newPuller(t *testing.T, d *parties.Directory, s *recordingStore) (*Puller, *bytes.Buffer) {

@@ -99,7 +99,7 @@ func FuzzNextPage(f *testing.F) {
 func FuzzResponseURL(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"response_url":"https://msp.example.com/r","token":{}}`, ""}, {`{"a":1}`, ""},
-		{`{"response_url":"a","response_url":"b"}`, ""}, {`{"Response_URL":"a"}`, ""}, {`{"\u0072esponse_url":"a"}`, ""},
+		{`{"response_url":"a","response_url":"b"}`, ""}, {`{"Response_URL":"a"}`, ""}, {`{"response_url":null}`, ""}, {`{"response_url":1}`, "response_url=x"}, {"{\"response_url\":\"\xff\"}", "response_url=%ff;"}, {"", "a;response_url=b&response_url=c"}, {"", "response_url"}, {`{"\u0072esponse_url":"a"}`, ""},
 		{"", "response_url=https%3A%2F%2Fmsp.example.com%2Fr&duration=60"}, {"", "duration=60&response_url=https://msp.example.com/r?a=b&c=d&duration=60"},
 		{"", "response_url=a&response_url=b"}, {"", "RESPONSE_URL=a"}, {"", "response%5Furl=a"}, {`{"response_url":"a"}`, "response_url=b"}, {"{", "%zz"},
 	} {

@@ -1,9 +1,13 @@
 package routing
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-// receipt is what a log is told of a broadcast: that it has ended. Its legs hold
-// it, and so do lanes that owe its object.
+// receipt is what a log is told of a broadcast: that it has ended; and the journal:
+// how. Its legs hold it, and so do lanes that owe its object.
 type receipt struct {
 	// tenure is the time in which the broadcast was handed over; nil in a hub alone.
 	tenure *Tenure
@@ -13,6 +17,14 @@ type receipt struct {
 	holds atomic.Int32
 	// dropped tells that a leg was not sent, since another replica sends it.
 	dropped atomic.Bool
+	// overtaken are legs that a lane owed until a newer push of the object took their
+	// place.
+	overtaken atomic.Int32
+
+	mu sync.Mutex
+	// legs are what the journals are told, once no other replica can tell them more.
+	legs     *Legs
+	journals []Journal
 }
 
 // lost tells that this replica may not send the broadcast any more. A ClientInfo,
@@ -27,9 +39,44 @@ func (r *receipt) over() bool { return r.dropped.Load() || r.lost() }
 
 func (r *receipt) hold() { r.holds.Add(1) }
 
-// release tells the log when it was the last hold.
+// release tells journals and log when it was the last hold.
 func (r *receipt) release() {
-	if r.holds.Add(-1) == 0 && !r.over() && r.done != nil {
+	if r.holds.Add(-1) > 0 || r.over() {
+		return
+	}
+	r.record()
+	if r.done != nil {
 		r.done()
+	}
+}
+
+// add takes note of a delivery that has ended: the broadcast's own, or the state
+// that a lane owed.
+func (r *receipt) add(d *delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.legs == nil {
+		r.legs, r.journals = &Legs{
+			Time: d.Accepted, CorrelationID: d.CorrelationID, Method: d.Method, Module: d.Module, From: d.From,
+		}, d.fanout.cfg.Journals
+	}
+	// The clock may be another replica's, which accepted the broadcast.
+	r.legs.Duration = max(r.legs.Duration, time.Since(d.Accepted))
+	r.legs.Total += d.total - int(d.moved.Load())
+	r.legs.OK += int(d.ok.Load())
+	r.legs.Superseded += int(d.superseded.Load())
+	r.legs.Failed = append(r.legs.Failed, d.failed...)
+}
+
+func (r *receipt) record() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.legs == nil {
+		return
+	}
+	n := int(r.overtaken.Load())
+	r.legs.Total, r.legs.Superseded = r.legs.Total+n, r.legs.Superseded+n
+	for _, j := range r.journals {
+		j.RecordLegs(r.legs)
 	}
 }

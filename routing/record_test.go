@@ -128,8 +128,32 @@ func (r *outboxRecord) Adopt(_ context.Context, from, to ReplicaID) (revisions [
 	return revisions, parcels, nil
 }
 
-func (*outboxRecord) Later(context.Context, *Broadcast) ([]*Broadcast, bool, error) {
-	return nil, false, nil
+// Own tells of one parcel at a time.
+func (r *outboxRecord) Own(_ context.Context, replica ReplicaID, behind int64) (revisions []int64, parcels []*Broadcast, err error) {
+	err = r.does("adopt", func() {
+		for _, revision := range slices.Sorted(maps.Keys(r.revisions)) {
+			if behind == 0 && r.revisions[revision] == replica {
+				revisions = append(revisions, revision)
+			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(r.parcels)) {
+			if p := r.parcels[id]; p.replica == replica && id > behind && len(parcels) == 0 {
+				b := *p.Broadcast
+				parcels = append(parcels, &b)
+			}
+		}
+	})
+	return revisions, parcels, err
+}
+
+func (*outboxRecord) Later(context.Context, *Broadcast, int64) ([]*Broadcast, bool, error) {
+	return nil, true, nil
+}
+
+func (r *outboxRecord) LastParcel(context.Context) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lastID, nil
 }
 
 func (r *outboxRecord) Forget(_ context.Context, before time.Time) (int64, error) {
@@ -209,6 +233,8 @@ func (p *pending) Append(b *Broadcast, ended func()) {
 }
 
 func (*pending) Run(context.Context, func(Handed)) {}
+
+func (*pending) CutShort() {}
 
 // end ends the nth broadcast.
 func (p *pending) end(n int) {

@@ -230,13 +230,10 @@ func (o *Outbox) clearDoubts(ctx context.Context, now time.Time) error {
 	if d.reasons == 0 || now.Sub(d.since) < doubtPause {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, outboxTimeout)
-	defer cancel()
-	revisions, parcels, err := o.cfg.Store.Adopt(ctx, o.cfg.Replica, o.cfg.Replica)
+	rows, fresh, err := o.allUnknown(ctx)
 	if err != nil {
 		return fmt.Errorf("look for broadcasts of lost answers: %w", err)
 	}
-	rows, fresh := o.unknown(revisions, parcels)
 	o.mu.Lock()
 	switch later := o.doubts.later; {
 	case !d.looked && rows.len() > 0:
@@ -251,6 +248,26 @@ func (o *Outbox) clearDoubts(ctx context.Context, now time.Time) error {
 		o.settleDoubts(d, rows, fresh)
 	}
 	return nil
+}
+
+// allUnknown goes through everything that the record has of this replica, and keeps
+// what is unknown.
+func (o *Outbox) allUnknown(ctx context.Context) (rows endedRows, fresh []*Broadcast, err error) {
+	for behind, more := int64(0), true; more; {
+		short, cancel := context.WithTimeout(ctx, outboxTimeout)
+		revisions, parcels, err := o.cfg.Store.Own(short, o.cfg.Replica, behind)
+		cancel()
+		if err != nil {
+			return endedRows{}, nil, err
+		}
+		if more = len(parcels) > 0; more {
+			behind = parcels[len(parcels)-1].Parcel
+		}
+		some, strange := o.unknown(revisions, parcels)
+		rows.revisions, rows.parcels = append(rows.revisions, some.revisions...), append(rows.parcels, some.parcels...)
+		fresh = append(fresh, strange...)
+	}
+	return rows, fresh, nil
 }
 
 // settleDoubts sends what was unknown at both looks, or ends it.

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -35,6 +36,9 @@ type RouterConfig struct {
 	// Journals take note of every message. They are called on the request
 	// path, one after the other.
 	Journals []Journal
+	// LessonPatience is how long a request waits for a lesson that may be on its
+	// way from another replica. Zero is 250 ms.
+	LessonPatience time.Duration
 	// Callbacks keeps the response_urls of commands and charging profiles.
 	Callbacks CallbackStore
 	Catalog   *catalog.Catalog
@@ -62,6 +66,7 @@ func NewRouter(cfg RouterConfig) *Router {
 	if cfg.Suspect == nil {
 		cfg.Suspect = func(parties.PlatformID) {}
 	}
+	cfg.LessonPatience = cmp.Or(cfg.LessonPatience, lessonPatience)
 	return &Router{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics),
 		asks: newTurns(mostAsks, mostAsksOfOne), waits: newTurns(mostWaits, mostWaitsOfOne), gathers: newTurns(mostGathers, mostGathersOfOne),
@@ -168,7 +173,7 @@ func (r *Router) carry(ctx context.Context, caller *parties.Entry, plan *Plan, r
 	case plan.FromIndex && req.IsAuthorize():
 		return r.authorize(ctx, caller, plan, req, m)
 	}
-	return r.forward(ctx, plan, req, m)
+	return r.forward(ctx, caller, plan, req, m)
 }
 
 // Refuse answers a request with an error and takes note of it: for what the

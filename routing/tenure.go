@@ -19,9 +19,8 @@ type Tenure struct {
 	// ahead are objects of which a state was sent, by its revision, that is newer
 	// than the broadcast in whose place it was.
 	ahead map[string]int64
-	// sent are objects that the hub does not keep, of which everything up to a
-	// parcel was sent behind an older one that came again.
-	sent map[string]int64
+	// tokens is the same for what the hub does not keep.
+	tokens sentTokens
 }
 
 // begin finds out what other replicas may have sent. It is false when the tenure is
@@ -78,29 +77,4 @@ func (t *Tenure) goAhead(object string, revision int64) {
 		t.ahead = make(map[string]int64)
 	}
 	t.ahead[object] = max(t.ahead[object], revision)
-}
-
-// sendAhead notes that a broadcast which the hub does not keep is sent behind one
-// that came again. What is forgotten is sent once more.
-func (t *Tenure) sendAhead(b *Broadcast) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.sent == nil || len(t.sent) >= mostAhead {
-		t.sent = make(map[string]int64)
-	}
-	t.sent[b.Object] = max(t.sent[b.Object], b.Parcel)
-}
-
-// sentBefore tells that the broadcast was sent ahead.
-func (t *Tenure) sentBefore(b *Broadcast) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	upTo, ok := t.sent[b.Object]
-	if !ok || b.Parcel == 0 {
-		return false
-	}
-	if b.Parcel >= upTo {
-		delete(t.sent, b.Object)
-	}
-	return b.Parcel <= upTo
 }

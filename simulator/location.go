@@ -162,32 +162,30 @@ func branches(ids []string) []branch {
 	return path
 }
 
-// of returns the list in a parent and where the child stands in it, -1 for
-// nowhere.
-func (b branch) of(parent object) ([]json.RawMessage, int, error) {
-	var list []json.RawMessage
+// of reads a parent, and returns the list in it and where the child stands there,
+// -1 for nowhere.
+func (b branch) of(doc json.RawMessage) (parent object, list []json.RawMessage, at int, err error) {
+	if parent, err = readObject(doc); err != nil {
+		return parent, nil, -1, err
+	}
 	if raw := parent.get(b.list); raw != nil {
 		if err := json.Unmarshal(raw, &list); err != nil {
-			return nil, -1, fmt.Errorf("field %s: must be a list", b.list)
+			return parent, nil, -1, fmt.Errorf("field %s: must be a list", b.list)
 		}
 	}
 	for i, raw := range list {
 		child, err := readObject(raw)
 		if err == nil && strings.EqualFold(child.text(b.field), b.id) {
-			return list, i, nil
+			return parent, list, i, nil
 		}
 	}
-	return list, -1, nil
+	return parent, list, -1, nil
 }
 
 // part finds an EVSE or Connector in a Location document.
 func part(doc json.RawMessage, path []branch) (json.RawMessage, error) {
 	for _, b := range path {
-		parent, err := readObject(doc)
-		if err != nil {
-			return nil, err
-		}
-		list, i, err := b.of(parent)
+		_, list, i, err := b.of(doc)
 		if err != nil {
 			return nil, err
 		}
@@ -211,11 +209,7 @@ func editPart(doc json.RawMessage, path []branch, change func(json.RawMessage) (
 	if doc == nil {
 		return nil, errNoChild{b.list, b.id} // not even the EVSE above it
 	}
-	parent, err := readObject(doc)
-	if err != nil {
-		return nil, err
-	}
-	list, i, err := b.of(parent)
+	parent, list, i, err := b.of(doc)
 	if err != nil {
 		return nil, err
 	}

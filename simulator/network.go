@@ -210,7 +210,7 @@ func (cfg NetworkConfig) fill(c company, sample bool) []Party {
 // Platforms are the network's platforms, CPOs first.
 func (n *Network) Platforms() []*Platform { return n.platforms }
 
-// CPOs are all CPOs with an EVSE to charge at, EMSPs all eMSPs.
+// CPOs are all CPOs with an EVSE to charge at.
 func (n *Network) CPOs() []*CPO { return n.cpos }
 
 // EMSPs are all eMSPs.

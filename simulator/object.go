@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -61,12 +62,12 @@ func opening(dec *json.Decoder, want json.Delim) error {
 // get returns a member; the last one counts, as in encoding/json. An explicit
 // null is as good as absent.
 func (o object) get(name string) json.RawMessage {
-	for i := len(o) - 1; i >= 0; i-- {
-		if o[i].name == name {
-			if string(o[i].value) == "null" {
+	for _, member := range slices.Backward(o) {
+		if member.name == name {
+			if string(member.value) == "null" {
 				return nil
 			}
-			return o[i].value
+			return member.value
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package simulator
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -64,13 +65,13 @@ func (o *outages) explain(turns int64) bool { return turns%2 == 1 || o.turns.Loa
 
 // frail is the platform that goes offline: the last one that has eMSPs only.
 func (n *Network) frail() *Platform {
-	for i := len(n.platforms) - 1; i >= 0; i-- {
+	for _, p := range slices.Backward(n.platforms) {
 		only := true
-		for _, role := range n.platforms[i].Roles() {
+		for _, role := range p.Roles() {
 			only = only && role.Role == ocpi.RoleEMSP
 		}
 		if only {
-			return n.platforms[i]
+			return p
 		}
 	}
 	return nil

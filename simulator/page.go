@@ -3,6 +3,7 @@ package simulator
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -76,9 +77,7 @@ func (in inbound) list(from *shelf, reader ocpi.PartyKey, most int) reply {
 // nextLink keeps every filter of the original request.
 func nextLink(self string, query url.Values, offset, limit int) string {
 	next := url.Values{}
-	for name, values := range query {
-		next[name] = values
-	}
+	maps.Copy(next, query)
 	next.Set("offset", strconv.Itoa(offset))
 	next.Set("limit", strconv.Itoa(limit))
 	return "<" + self + "?" + next.Encode() + `>; rel="next"`

@@ -5,8 +5,6 @@ import (
 	"time"
 )
 
-func percent(n float64) *float64 { return &n }
-
 func priced(parts ...PriceComponent) Tariff {
 	return Tariff{Elements: []TariffElement{{parts}}}
 }
@@ -14,14 +12,14 @@ func priced(parts ...PriceComponent) Tariff {
 // The cases are the worked examples of 2.2.1 mod_tariffs, Tariff object.
 func TestCostsAreThoseOfTheSpecification(t *testing.T) {
 	t.Parallel()
-	energy := PriceComponent{Type: Energy, Price: 0.25, VAT: percent(10), StepSize: 1}
-	start := PriceComponent{Type: Flat, Price: 0.50, VAT: percent(20), StepSize: 1}
+	energy := PriceComponent{Type: Energy, Price: 0.25, VAT: new(10.0), StepSize: 1}
+	start := PriceComponent{Type: Flat, Price: 0.50, VAT: new(20.0), StepSize: 1}
 	limited := priced(start, energy)
 	limited.MaxPrice = &Price{10, 11}
 	floored := priced(energy)
 	floored.MinPrice = &Price{0.50, 0.55}
 	perHour := func(price, vat float64, step int, d Dimension) PriceComponent {
-		return PriceComponent{Type: d, Price: price, VAT: percent(vat), StepSize: step}
+		return PriceComponent{Type: d, Price: price, VAT: new(vat), StepSize: step}
 	}
 	tests := []struct {
 		name   string
@@ -43,7 +41,7 @@ func TestCostsAreThoseOfTheSpecification(t *testing.T) {
 		{"3 per hour, 5 parking", priced(perHour(3, 10, 60, Time), perHour(5, 20, 300, ParkingTime)),
 			Usage{Charging: 150 * time.Minute, Parking: 42 * time.Minute}, Price{11.25, 12.75}},
 		{"1.90 per hour", priced(perHour(1.90, 5.2, 300, Time)), Usage{Charging: 150 * time.Minute}, Price{4.75, 5.00}},
-		{"energy in steps of 100 Wh", priced(start, PriceComponent{Type: Energy, Price: 0.25, VAT: percent(10), StepSize: 100}),
+		{"energy in steps of 100 Wh", priced(start, PriceComponent{Type: Energy, Price: 0.25, VAT: new(10.0), StepSize: 100}),
 			Usage{WattHours: 20450}, Price{5.63, 6.24}},
 		{"step_size of parking only, when both are priced", priced(perHour(1, 0, 600, Time), perHour(2, 0, 600, ParkingTime)),
 			Usage{Charging: 21 * time.Minute, Parking: 16 * time.Minute}, Price{1.02, 1.02}},

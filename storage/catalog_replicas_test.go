@@ -35,7 +35,7 @@ func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	late := time.After(30 * time.Second) // only a failing test waits so long
+	late := time.After(2 * time.Minute) // only a failing test waits so long
 	for !is() {
 		select {
 		case <-poll.C:

@@ -11,8 +11,8 @@ import (
 )
 
 // localPatience is how long a Run that is to end waits for broadcasts none of
-// which ends.
-const localPatience = 10 * time.Second
+// which ends. The record has them.
+const localPatience = 1500 * time.Millisecond
 
 // localLog carries broadcasts within the process. It holds what no Run has taken
 // yet, which is little, since deliver does not block, and what is under way. What
@@ -27,6 +27,8 @@ type localLog struct {
 	// out, so that several Runs keep their order too.
 	delivering sync.Mutex
 	patience   time.Duration
+	// hurried holds a value when a Run is to end at once.
+	hurried chan struct{}
 }
 
 // carried is a broadcast that has not ended.
@@ -43,7 +45,7 @@ type carried struct {
 var _ routing.BroadcastLog = (*localLog)(nil)
 
 func newLocalLog() *localLog {
-	return &localLog{wake: make(chan struct{}, 1), patience: localPatience}
+	return &localLog{wake: make(chan struct{}, 1), hurried: make(chan struct{}, 1), patience: localPatience}
 }
 
 // Append has the broadcast at once.
@@ -58,6 +60,14 @@ func (l *localLog) hurry() {
 	select {
 	case l.wake <- struct{}{}:
 	default: // it has not yet seen the last wake
+	}
+}
+
+// CutShort implements routing.BroadcastLog.
+func (l *localLog) CutShort() {
+	select {
+	case l.hurried <- struct{}{}:
+	default: // the last one is not done with
 	}
 }
 
@@ -80,6 +90,10 @@ type localRun struct {
 // Run implements routing.BroadcastLog. What does not end, although Run is to, the
 // next Run hands over again.
 func (l *localLog) Run(ctx context.Context, deliver func(routing.Handed)) {
+	select {
+	case <-l.hurried: // it was for an earlier one
+	default:
+	}
 	r := &localRun{log: l, deliver: deliver, underWay: make(map[int]*carried), ends: make(chan struct{}, 1)}
 	for {
 		// Before the first wake, too: an earlier Run may have taken that.
@@ -139,10 +153,12 @@ func (r *localRun) wait() {
 		select {
 		case <-r.ends:
 			late.Reset(r.log.patience)
+			continue
 		case <-late.C:
-			r.giveUp()
-			return
+		case <-r.log.hurried:
 		}
+		r.giveUp()
+		return
 	}
 }
 

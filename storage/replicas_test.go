@@ -50,7 +50,7 @@ func (r replica) awaits(t *testing.T, a parties.Agreement, want bool) {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	late := time.After(30 * time.Second) // only a failing test waits so long
+	late := time.After(2 * time.Minute) // only a failing test waits so long
 	for r.directory.Snapshot().Permits(a.Parties[0], a.Parties[1], ocpi.ModuleSessions) != want {
 		select {
 		case <-poll.C:

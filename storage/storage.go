@@ -16,13 +16,14 @@ import (
 	"busbar/journal"
 	"busbar/parties"
 	"busbar/routing"
+	"busbar/storage/lines"
 	"busbar/storage/rediscache"
 	"busbar/storage/seal"
 	"busbar/storage/sqldb"
 )
 
-// pingTimeout bounds the question to one store whether it is there.
-const pingTimeout = 2 * time.Second
+// redisWait is how long a start waits for Redis, which it can go on without.
+const redisWait = time.Second
 
 // Config says which stores to open.
 type Config struct {
@@ -80,7 +81,8 @@ type Stores struct {
 	// in a file, or nothing carries the news between replicas.
 	Embedded bool
 
-	parts []part
+	parts  []*part
+	logger *slog.Logger
 }
 
 // TokenNames make pseudonyms of the uids of drivers' tokens. Whoever has the
@@ -91,14 +93,6 @@ type TokenNames interface {
 	Token(uid string) string
 	// Tokens are all that may have been written: one for each secret.
 	Tokens(uid string) []string
-}
-
-// part is a server that the stores live in, or what runs on one: that has no
-// ping of its own.
-type part struct {
-	name  string
-	ping  func(context.Context) error
-	close func() error
 }
 
 // Open opens the stores: it migrates the database, and seals anew the tokens
@@ -120,7 +114,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	stores := &Stores{Names: names, Replica: routing.ReplicaID(rand.Text())}
+	stores := &Stores{logger: config.Logger, Names: names, Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {
 		return nil, err
@@ -163,7 +157,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
 	}
-	s.parts = append(s.parts, part{name: "database", ping: db.Ping, close: db.Close})
+	s.parts = append(s.parts, &part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
 	return db, nil
 }
 
@@ -172,14 +166,15 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	if scheme != "redis" && scheme != "rediss" {
 		return errors.New("BUSBAR_REDIS: must be a redis:// or rediss:// URL")
 	}
-	client, err := rediscache.NewClient(config.Redis)
+	open := lines.New()
+	client, err := rediscache.NewClient(config.Redis, open)
 	if err != nil {
 		return fmt.Errorf("BUSBAR_REDIS: %w", err)
 	}
-	redis := part{
+	redis := &part{
 		name:  "redis",
-		ping:  func(ctx context.Context) error { return client.Ping(ctx).Err() },
 		close: client.Close,
+		cut:   open.Cut,
 	}
 	s.parts = append(s.parts, redis)
 	// Revisions of another database say nothing about this one.
@@ -203,22 +198,31 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 	s.LessonNews = rediscache.NewLessonNews(rediscache.LessonNewsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer, Logger: config.Logger,
 	})
-	if err := cache.ForgetBeyond(ctx, revision); err != nil {
+	short, cancel := context.WithTimeout(ctx, redisWait)
+	defer cancel()
+	if err := cache.ForgetBeyond(short, revision); err != nil {
 		config.Logger.WarnContext(ctx, "redis does not answer; going on without it", "error", err)
 	}
-	s.startBroadcasts(rediscache.BroadcastsConfig{
+	broadcasts := s.startBroadcasts(rediscache.BroadcastsConfig{
 		Client: client, Namespace: namespace, Replica: s.Replica, Sealer: sealer,
-		Logger: config.Logger, Metrics: config.Metrics,
+		Logger: config.Logger, Metrics: config.Metrics, Fresh: revision == 0, // nobody was ever registered
 	})
+	redis.ping = func(ctx context.Context) error {
+		if err := client.Ping(ctx).Err(); err != nil {
+			return err
+		}
+		return broadcasts.Ready()
+	}
 	return nil
 }
 
 // startBroadcasts joins the fleet.
-func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) {
+func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) *rediscache.Broadcasts {
 	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
-	s.parts = append(s.parts, part{name: "broadcasts", close: broadcasts.Close})
+	s.parts = append(s.parts, &part{name: "broadcasts", close: broadcasts.Close})
+	return broadcasts
 }
 
 func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger) error {
@@ -232,25 +236,14 @@ func reseal(ctx context.Context, platforms *sqldb.Platforms, logger *slog.Logger
 	return nil
 }
 
-// Ready asks every store whether it is there. The error names each one that is
-// not, with the reason.
-func (s *Stores) Ready(ctx context.Context) error {
-	var errs []error
+// CutOff ends all connections to servers, whoever waits for them: from now on they
+// fail at once. What a file has goes on.
+func (s *Stores) CutOff() {
 	for _, part := range s.parts {
-		if part.ping == nil {
-			continue
-		}
-		if err := part.answers(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s is down: %w", part.name, err))
+		if part.cut != nil {
+			part.cut()
 		}
 	}
-	return errors.Join(errs...)
-}
-
-func (p part) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	return p.ping(ctx)
 }
 
 // Close ends all connections. Nothing may be in use any more.

@@ -70,7 +70,14 @@ func attention(o overviewJSON, failing []journal.Failing) []attentionJSON {
 
 func (f *feederJSON) attention() (list []attentionJSON) {
 	who := strings.Join(f.Parties, ", ")
-	if f.Status == ocpi.Offline {
+	switch {
+	case f.unopened:
+		list = append(list, attentionJSON{
+			Severity: "error", Subject: f.Name, Platform: f.ID,
+			Text:   fmt.Sprintf("Nothing can be sent to %s (%s): no secret in BUSBAR_SECRET_KEY opens the token with which the hub calls it.", f.Name, who),
+			Action: "Add the old secret to the end of the list and restart; or let the platform renew its credentials (PUT), or connect to it anew.",
+		})
+	case f.Status == ocpi.Offline:
 		since := ""
 		if f.StatusSince != nil {
 			since = " since " + f.StatusSince.Format(time.RFC3339)

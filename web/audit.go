@@ -10,6 +10,7 @@ import (
 
 	"busbar/access"
 	"busbar/ocpi"
+	"busbar/parties"
 )
 
 // entryKey and failureKey are where a request keeps its entry of the trail, and
@@ -73,6 +74,13 @@ func noteChange(c *gin.Context, field, before, after string) {
 	if entry, ok := c.Get(entryKey); ok && before != after {
 		e := entry.(*access.Entry)
 		e.Changes = append(e.Changes, access.Change{Field: field, Before: before, After: after})
+	}
+}
+
+// notePlatform says what became of a platform; nil is none.
+func notePlatform(c *gin.Context, before, after *parties.Platform) {
+	for _, d := range parties.Differences(before, after) {
+		noteChange(c, d.Field, d.Before, d.After)
 	}
 }
 

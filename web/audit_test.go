@@ -100,13 +100,15 @@ func TestAudit_EveryChangeLeavesASummary(t *testing.T) {
 		{"POST /platforms/:id/token", "/platforms/" + p.ID + "/token", "", 200, p.ID, "token_a:  → made anew"},
 		{"POST /platforms/:id/connect", "/platforms/" + p.ID + "/connect", peer.connect(peerTokenA), 200, p.ID,
 			"versions_url:  → " + peer.versionsURL() + "; status: PLANNED → CONNECTED; registered: false → true; version:  → 2.2.1; " +
-				"peer_versions_url:  → " + peer.versionsURL() + `; quirks: {"hide_modules":["cdrs"]} → {"token_form":"base64","hide_modules":["cdrs"]}`},
+				"peer_versions_url:  → " + peer.versionsURL() + `; quirks: {"hide_modules":["cdrs"]} → {"token_form":"base64","hide_modules":["cdrs"]}; ` +
+				"endpoint credentials SENDER:  → " + peer.url + "/2.2.1/credentials; endpoint locations SENDER:  → " + peer.url + "/2.2.1/locations"},
 		{"POST /platforms/:id/rotate", "/platforms/" + p.ID + "/rotate", "", 200, p.ID, "credentials:  → offered anew"},
 		{"POST /platforms/:id/suspend", "/platforms/" + p.ID + "/suspend", "", 200, p.ID, "status: CONNECTED → SUSPENDED"},
 		{"POST /platforms/:id/resume", "/platforms/" + p.ID + "/resume", "", 200, p.ID, "status: SUSPENDED → CONNECTED"},
 		{"DELETE /platforms/:id", "/platforms/" + p.ID, "", 204, p.ID, "name: better → ; status: CONNECTED → ; registered: true → ; " +
 			"approved_roles: NLCPA (CPO) → ; roles: NLCPA (CPO) → ; version: 2.2.1 → ; version_limit: 2.2.1 → ; peer_versions_url: " +
-			peer.versionsURL() + ` → ; quirks: {"token_form":"base64","hide_modules":["cdrs"]} → `},
+			peer.versionsURL() + ` → ; quirks: {"token_form":"base64","hide_modules":["cdrs"]} → ; endpoint credentials SENDER: ` + peer.url +
+			"/2.2.1/credentials → ; endpoint locations SENDER: " + peer.url + "/2.2.1/locations → "},
 		{"PUT /agreements", "/agreements", `{"parties":["NLCPA","*"],"modules":["cdrs"]}`, 200, "*,NLCPA", "modules:  → cdrs"},
 		{"PUT /agreements", "/agreements", `{"parties":["NLCPA","*"]}`, 200, "*,NLCPA", "modules: cdrs → all"},
 		{"DELETE /agreements", "/agreements?parties=NLCPA,*", "", 204, "*,NLCPA", "modules: all → "},

@@ -42,7 +42,8 @@ func (s *Server) failWith(c *gin.Context, err error) {
 		fail(c, http.StatusNotFound, "no such platform", nil)
 	case errors.As(err, &taken):
 		fail(c, http.StatusConflict, taken.Error(), fields{"roles": taken.Error()})
-	case errors.Is(err, parties.ErrHeld), errors.Is(err, parties.ErrNotRegistered), errors.Is(err, parties.ErrStale):
+	case errors.Is(err, parties.ErrHeld), errors.Is(err, parties.ErrNotRegistered),
+		errors.Is(err, parties.ErrUnopened), errors.Is(err, parties.ErrStale):
 		fail(c, http.StatusConflict, err.Error(), nil)
 	case refused:
 		// A handshake that the hub began and that the platform, or its data,

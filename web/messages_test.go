@@ -3,11 +3,16 @@ package web_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -174,11 +179,16 @@ func TestMessage_WithItsLegsAndWhatIsRelated(t *testing.T) {
 // listen opens the stream of a server, and returns its lines that are not empty.
 func listen(t *testing.T, url, query string) <-chan string {
 	t.Helper()
+	return listenAs(t, "Bearer "+adminToken, url, query)
+}
+
+func listenAs(t *testing.T, authorization, url, query string) <-chan string {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "GET", url+"/api/v1/messages/stream"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+adminToken)
+	request.Header.Set("Authorization", authorization)
 	response, err := http.DefaultTransport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
@@ -240,16 +250,78 @@ func TestStream_SendsWhatPasses(t *testing.T) {
 	}
 }
 
+// Whoever opens all the streams it gets leaves some to others.
 func TestStream_SoManyAreOpenAtATime(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for range 100 {
-		listen(t, s.url, "")
+	dashboard := s.issue("dashboard", "viewer").bearer()
+	for _, test := range []struct {
+		bearer string
+		most   int
+	}{{"Bearer " + adminToken, 50}, {dashboard, 25}} {
+		for range test.most {
+			listenAs(t, test.bearer, s.url, "")
+		}
+		refused := s.callAs(test.bearer, "GET", "/api/v1/messages/stream", "").want(http.StatusTooManyRequests).wantError("too many streams")
+		if refused.header.Get("Retry-After") == "" {
+			t.Error("it does not say when to try again")
+		}
 	}
-	refused := s.call("GET", "/api/v1/messages/stream", "").want(http.StatusTooManyRequests).wantError("too many streams")
-	if refused.header.Get("Retry-After") == "" {
-		t.Error("it does not say when to try again")
+	listenAs(t, s.issue("other", "viewer").bearer(), s.url, "")
+}
+
+// clockless is a listener whose connections only note the read deadlines that a
+// server sets, until the test says that they have passed: a busy machine makes
+// nobody late.
+type clockless struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []*clocklessConn
+}
+
+type clocklessConn struct {
+	net.Conn
+	mu sync.Mutex
+	// bounded tells that there is a deadline.
+	bounded bool
+}
+
+func (l *clockless) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns = append(l.conns, &clocklessConn{Conn: c})
+	return l.conns[len(l.conns)-1], nil
+}
+
+// pass lets all deadlines pass; it tells how many there were.
+func (l *clockless) pass() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		c.mu.Lock()
+		if c.bounded {
+			n++
+			c.bounded = false
+			_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+		}
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// SetReadDeadline passes on none, and one in the past, by which net/http interrupts
+// its own reading.
+func (c *clocklessConn) SetReadDeadline(at time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bounded = at.After(time.Now()); c.bounded {
+		at = time.Time{}
+	}
+	return c.Conn.SetReadDeadline(at)
 }
 
 // The admin listener bounds how long a request may take to arrive; a stream
@@ -258,14 +330,32 @@ func TestStream_OutlastsTheReadTimeoutAndEndsAtShutdown(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	server := httptest.NewUnstartedServer(s.server.Handler())
-	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Config.ReadTimeout = time.Hour
+	l := &clockless{Listener: server.Listener}
+	server.Listener = l
 	server.Config.RegisterOnShutdown(s.server.EndStreams)
 	server.Start()
 	t.Cleanup(server.Close)
 	lines := listen(t, server.URL, "")
+	if l.pass() != 0 {
+		t.Error("the stream has a deadline")
+	}
+	silent, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for l.pass() == 0 { // once the server has heard of it
+		runtime.Gosched()
+	}
+	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a connection outlasts its deadline: %v", err)
+	}
 	var got []string
 	for i := range 4 {
-		<-time.After(server.Config.ReadTimeout) // a real server's clock
+		if l.pass() != 0 {
+			t.Error("the stream has a deadline again")
+		}
 		s.pass(i, fmt.Sprint("m", i), nil)
 		if _, ok := <-lines; !ok {
 			t.Fatal("the stream has ended")

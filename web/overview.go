@@ -101,6 +101,8 @@ type feederJSON struct {
 	LastSeen    *time.Time            `json:"last_seen"`
 	// Queue is how many legs of broadcasts wait for the platform.
 	Queue int `json:"queue"`
+	// unopened tells that the hub cannot open its own token at the platform.
+	unopened bool
 }
 
 type pointJSON struct {
@@ -181,6 +183,7 @@ func (s *Server) feeders(lanes map[parties.PlatformID]int) []feederJSON {
 		f := feederJSON{
 			ID: p.ID, Name: p.Name, Status: p.Status, StatusSince: moment(p.StatusSince), Registered: p.Registered(),
 			Roles: showRoles(p.PartyRoles()), Parties: []string{}, LastSeen: moment(e.LastSeen()), Queue: lanes[p.ID],
+			unopened: p.Unopened != "",
 		}
 		for _, party := range p.Parties() {
 			f.Parties = append(f.Parties, party.String())

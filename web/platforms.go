@@ -182,6 +182,15 @@ func readCursor(s string) (string, error) {
 	return string(raw), nil
 }
 
+// known is a platform as this replica knows it; nil for none.
+func (s *Server) known(id parties.PlatformID) *parties.Platform {
+	if e := s.cfg.Directory.Snapshot().Platform(id); e != nil {
+		p := e.Platform
+		return &p
+	}
+	return nil
+}
+
 func (s *Server) showPlatform(c *gin.Context) {
 	e := s.cfg.Directory.Snapshot().Platform(platformID(c))
 	if e == nil {
@@ -249,7 +258,7 @@ func (s *Server) connectPlatform(c *gin.Context) {
 		fail(c, http.StatusUnprocessableEntity, "the call breaks a rule", faults)
 		return
 	}
-	noteChange(c, "versions_url", "", withoutQuery(in.VersionsURL))
+	noteChange(c, "versions_url", "", parties.ShownURL(in.VersionsURL))
 	s.answer(c)(s.cfg.Registrar.Connect(c.Request.Context(), platformID(c), in.VersionsURL, token))
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,8 +34,7 @@ type Server struct {
 	brake      *brake
 	// brakeLog keeps whoever guesses tokens from filling the log.
 	brakeLog rate.Sometimes
-	// streams are open now.
-	streams atomic.Int32
+	streams  streams
 }
 
 // Config wires a Server; every field is needed.

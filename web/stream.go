@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,6 +26,38 @@ const (
 	streamRetry = "10"
 )
 
+// streams counts those that are open, of each actor by its id.
+type streams struct {
+	mu  sync.Mutex
+	all int
+	of  map[string]int
+}
+
+// open counts one more, unless the actor would have more than it leaves free to
+// others: so one that opens all it gets has half.
+func (s *streams) open(actor string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[actor]+1 > mostStreams-s.all-1 {
+		return false
+	}
+	if s.of == nil {
+		s.of = make(map[string]int)
+	}
+	s.all++
+	s.of[actor]++
+	return true
+}
+
+func (s *streams) close(actor string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.of[actor]--; s.of[actor] == 0 {
+		delete(s.of, actor)
+	}
+}
+
 // EndStreams ends all streams, which otherwise last as long as their clients
 // want: the listener could not shut down.
 func (s *Server) EndStreams() { s.endStreams() }
@@ -38,12 +71,13 @@ func (s *Server) streamMessages(c *gin.Context) {
 	if p.failed() {
 		return
 	}
-	defer s.streams.Add(-1)
-	if s.streams.Add(1) > mostStreams {
+	actor := actorOf(c).ID
+	if !s.streams.open(actor) {
 		c.Header("Retry-After", streamRetry)
-		fail(c, http.StatusTooManyRequests, "too many streams are open", nil)
+		fail(c, http.StatusTooManyRequests, "too many streams are open with this token", nil)
 		return
 	}
+	defer s.streams.close(actor)
 	out := stream{c: c, rc: http.NewResponseController(c.Writer)}
 	// ReadTimeout is for requests, not for a stream.
 	_ = out.rc.SetReadDeadline(time.Time{})

@@ -97,10 +97,12 @@ func (c *demoCommand) locations(s streams) ([]simulator.Location, error) {
 		return nil, fmt.Errorf("--locations: %w", err)
 	}
 	owners, _ := simulator.ByOwner(loaded.Locations)
-	fmt.Fprintf(s.out, "%d Locations of %d parties from %s", len(loaded.Locations), len(owners), c.Locations)
-	fmt.Fprintln(s.out)
+	fmt.Fprintf(s.out, "%d Locations of %d parties from %s\n", len(loaded.Locations), len(owners), c.Locations)
 	for _, reason := range slices.Sorted(maps.Keys(loaded.Skipped)) {
 		fmt.Fprintf(s.out, "  %d left out: %s\n", loaded.Skipped[reason], reason)
+	}
+	if len(loaded.Faults) > 0 {
+		fmt.Fprintf(s.out, "  the first: %s\n", loaded.Faults[0])
 	}
 	return loaded.Locations, nil
 }

@@ -128,3 +128,18 @@ func TestDemo_Locations(t *testing.T) {
 		}
 	}
 }
+
+func TestDemo_TellsWhichLocationsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "locations.jsonl")
+	lines := `{"id":"L1","country_code":"NL","party_id":"ABC"}` + "\n" + `{"name":"X"}` + "\nnope\n"
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	_, err := (&demoCommand{Locations: file}).locations(streams{out: &out})
+	want := "1 Locations of 1 parties from " + file + "\n  1 left out: no id\n  1 left out: not JSON\n  the first: line 2: no id\n"
+	if err != nil || out.String() != want {
+		t.Errorf("told %q, %v, want %q", out.String(), err, want)
+	}
+}

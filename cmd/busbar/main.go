@@ -80,8 +80,7 @@ func execute(ctx context.Context, args []string, s streams) error {
 	case helped:
 		return nil // kong printed the help and went on parsing
 	case err != nil:
-		var fault *kong.ParseError
-		if errors.As(err, &fault) {
+		if fault, ok := errors.AsType[*kong.ParseError](err); ok {
 			parser.Stdout = s.err
 			_ = fault.Context.PrintUsage(fault.Context.Selected() != nil) // the error follows
 			fmt.Fprintln(s.err)

@@ -100,7 +100,7 @@ func TestSettings_TheContractIsKept(t *testing.T) {
 		}
 	}
 	for _, line := range contract {
-		for _, name := range strings.Fields(line.variables) {
+		for name := range strings.FieldsSeq(line.variables) {
 			f := byVariable[name]
 			if f == nil {
 				t.Errorf("%s has no flag", name)
@@ -134,7 +134,7 @@ func TestSettings_AreDocumented(t *testing.T) {
 		}
 	}
 	for _, line := range contract {
-		for _, name := range strings.Fields(line.variables) {
+		for name := range strings.FieldsSeq(line.variables) {
 			if !strings.Contains(text, name) {
 				t.Errorf("docs/configuration.md lacks %s", name)
 			}

@@ -117,16 +117,14 @@ func bendable(t *testing.T) {
 func (c *cluster) jump(set func(time.Duration)) {
 	c.t.Helper()
 	m := c.market(people{msps: 4, slow: 1})
-	l := m.begin(c.send, rates{})
-	after(2 * time.Second)
-	for _, off := range jumps {
-		set(off)
-		after(4 * time.Second)
-	}
-	l.end()
-	m.verdict(c.t, c.hubs(), false)
-	m.wantDirect(c.t)
-	m.wantNoReason(c.t, "push")
+	c.underLoad(m, rates{}, func() {
+		after(2 * time.Second)
+		for _, off := range jumps {
+			set(off)
+			after(4 * time.Second)
+		}
+	})
+	m.wantUnharmed()
 	c.wantNothingOpen()
 }
 

@@ -51,31 +51,27 @@ func TestFullDisk_UnderSQLite(t *testing.T) {
 
 func fullDisk(t *testing.T, c *cluster, full, space func()) {
 	m := c.market(people{msps: 4, slow: 1})
-	l := m.begin(c.send, rates{})
-	after(2 * time.Second)
-	full()
-	after(6 * time.Second)
-	l.end()
-	during := m.verdict(t, c.hubs(), false)
+	during := c.underLoad(m, rates{}, func() {
+		after(2 * time.Second)
+		full()
+		after(6 * time.Second)
+	})
 	if during.refused == 0 {
 		t.Error("nothing was refused: this shows nothing")
 	}
-	m.wantReasons(t, "push that failed", "OCPI 4000 the hub could not")
-	m.wantDirect(t)
+	m.wantReasons("push that failed", "OCPI 4000 the hub could not")
+	m.wantNoReason("push that failed: HTTP 200 OCPI 4000 the hub could not tell")
+	m.wantDirect()
 
 	space()
 	m.forgetReasons()
-	l = m.begin(c.send, rates{})
-	after(2 * time.Second)
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantNoReason(t, "push")
-	m.wantDirect(t)
+	c.underLoad(m, rates{}, func() { after(2 * time.Second) })
+	m.wantUnharmed()
 
 	c.replicas[0].Kill()
 	c.replicas[0].Begin()
 	c.replicas[0].AwaitReady()
-	m.verdict(t, c.hubs(), false)
+	m.verdict(c.hubs(), false)
 }
 
 // smallDisk mounts a disk of its own.
@@ -120,13 +116,13 @@ func limitFiles(t *testing.T, r *replica, bytes uint64) {
 }
 
 // wantReasons holds that what failed did so for a reason that says this.
-func (m *market) wantReasons(t *testing.T, prefix, text string) {
-	t.Helper()
+func (m *market) wantReasons(prefix, text string) {
+	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for reason, n := range m.reasons {
 		if strings.HasPrefix(reason, prefix) && !strings.Contains(reason, text) {
-			t.Errorf("%d × %s, want a reason that says %q", n, reason, text)
+			m.t.Errorf("%d × %s, want a reason that says %q", n, reason, text)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package faults
 import (
 	"testing"
 	"time"
+
+	"busbar/storage/storagetest"
 )
 
 // A push that cannot be kept must be answered before the sender gives up. OCPI
@@ -36,15 +38,46 @@ func TestPostgres_IsGoneForTenSecondsAndBack(t *testing.T) {
 			}
 			after(3 * time.Second)
 			l.end()
-			counts := m.verdict(t, c.hubs(), true)
-			m.wantDirect(t)
-			m.wantAnswersWithin(t, "direct", routedWithin)
-			m.wantNoReason(t, "push that failed: not answered")
-			m.wantAnswersWithin(t, "push that failed", refusedWithin)
+			counts := m.verdict(c.hubs(), true)
+			m.wantDirect()
+			m.wantAnswersWithin("direct", routedWithin)
+			m.wantNoReason("push that failed: not answered")
+			m.wantAnswersWithin("push that failed", refusedWithin)
 			if counts.refused == 0 {
 				t.Error("nothing was refused: this shows nothing")
 			}
 			c.wantNothingOpen()
 		})
 	}
+}
+
+// TestPostgres_IsReadOnlyForAWhile: a fail-over led to a standby. What needs a write
+// is refused, and nothing of it is kept; when the address leads to a primary again,
+// it goes on without a restart.
+func TestPostgres_IsReadOnlyForAWhile(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, stores{})
+	m := c.market(people{msps: 4, slow: 1})
+	l := m.begin(c.send, rates{})
+	after(2 * time.Second)
+	storagetest.SetReadOnly(t, c.postgres, true)
+	after(5 * time.Second)
+	storagetest.SetReadOnly(t, c.postgres, false)
+	after(2 * time.Second)
+	l.end()
+	counts := m.verdict(c.hubs(), true)
+	m.wantDirect()
+	m.wantAnswersWithin("direct", routedWithin)
+	m.wantReasons("push that failed", "OCPI 4000 the hub could not")
+	if counts.refused == 0 {
+		t.Error("nothing was refused: this shows nothing")
+	}
+
+	m.forgetReasons()
+	l = m.begin(c.send, rates{})
+	after(2 * time.Second)
+	l.end()
+	m.verdict(c.hubs(), true)
+	m.wantNoReason("push")
+	c.wantNothingOpen()
 }

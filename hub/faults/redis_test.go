@@ -41,21 +41,19 @@ func TestRedis_IsGoneForTenSecondsAndBack(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 3, stores{})
 			m := c.market(people{msps: 4, slow: 1})
-			l := m.begin(c.send, rates{})
-			after(2 * time.Second)
-			for _, r := range c.replicas[:losers] {
-				r.redis.cut()
-			}
-			after(10 * time.Second)
-			for _, r := range c.replicas[:losers] {
-				r.redis.mend()
-			}
-			after(2 * time.Second)
-			l.end()
-			m.verdict(t, c.hubs(), false)
-			m.wantDirect(t)
-			m.wantAnswersWithin(t, "direct", routedWithin)
-			m.wantNoReason(t, "push")
+			c.underLoad(m, rates{}, func() {
+				after(2 * time.Second)
+				for _, r := range c.replicas[:losers] {
+					r.redis.cut()
+				}
+				after(10 * time.Second)
+				for _, r := range c.replicas[:losers] {
+					r.redis.mend()
+				}
+				after(2 * time.Second)
+			})
+			m.wantUnharmed()
+			m.wantAnswersWithin("direct", routedWithin)
 			c.wantNothingOpen()
 		})
 	}
@@ -67,17 +65,15 @@ func TestRedis_SwallowsEverythingForTenSeconds(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{})
 	m := c.market(people{msps: 4, slow: 1})
-	l := m.begin(c.send, rates{})
-	after(2 * time.Second)
-	c.each(func(r *replica) { r.redis.swallow() })
-	after(10 * time.Second)
-	c.each(func(r *replica) { r.redis.clear() })
-	after(2 * time.Second)
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantDirect(t)
-	m.wantAnswersWithin(t, "direct", routedWithin)
-	m.wantNoReason(t, "push")
+	c.underLoad(m, rates{}, func() {
+		after(2 * time.Second)
+		c.each(func(r *replica) { r.redis.swallow() })
+		after(10 * time.Second)
+		c.each(func(r *replica) { r.redis.clear() })
+		after(2 * time.Second)
+	})
+	m.wantUnharmed()
+	m.wantAnswersWithin("direct", routedWithin)
 	c.wantNothingOpen()
 }
 
@@ -92,17 +88,15 @@ func TestRedis_IsEmptiedUnderLoad(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 3, stores{})
 			m := c.market(people{msps: 4, slow: 1})
-			l := m.begin(c.send, rates{every: 20 * time.Millisecond})
-			for range 3 {
+			c.underLoad(m, rates{every: 20 * time.Millisecond}, func() {
+				for range 3 {
+					after(3 * time.Second)
+					empty(c.redis)
+				}
 				after(3 * time.Second)
-				empty(c.redis)
-			}
-			after(3 * time.Second)
-			l.end()
-			m.verdict(t, c.hubs(), false)
-			m.wantDirect(t)
-			m.wantAnswersWithin(t, "direct", routedWithin)
-			m.wantNoReason(t, "push")
+			})
+			m.wantUnharmed()
+			m.wantAnswersWithin("direct", routedWithin)
 			c.wantNothingOpen()
 		})
 	}
@@ -123,9 +117,8 @@ func TestRedis_IsFull(t *testing.T) {
 	l.end()
 	c.redis.wantNoEntries()
 	c.redis.configure("maxmemory", "0") // no bound
-	m.verdict(t, c.hubs(), false)
-	m.wantDirect(t)
-	m.wantNoReason(t, "push")
+	m.verdict(c.hubs(), false)
+	m.wantUnharmed()
 	c.wantNothingOpen()
 }
 

@@ -17,15 +17,14 @@ func TestKill9_InTheMiddleOfABroadcastTo50(t *testing.T) {
 			c := newCluster(t, 3, stores{})
 			// Slow ones are behind when the replica dies.
 			m := c.market(people{msps: 50, slow: 10, pause: 300 * time.Millisecond})
-			l := m.begin(c.send, rates{every: 50 * time.Millisecond})
-			after(3 * time.Second)
-			for range victims {
-				c.lose(c.replicas[0])
-				after(500 * time.Millisecond)
-			}
-			l.end()
-			m.verdict(t, c.hubs(), false)
-			m.wantNoDirectLost(t)
+			c.underLoad(m, rates{every: 50 * time.Millisecond}, func() {
+				after(3 * time.Second)
+				for range victims {
+					c.lose(c.replicas[0])
+					after(500 * time.Millisecond)
+				}
+			})
+			m.wantNoDirectLost()
 			c.wantNothingOpen()
 		})
 	}
@@ -47,14 +46,13 @@ func TestKill9_OfAllReplicas(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{})
 	m := c.market(people{msps: 6, slow: 3, pause: 200 * time.Millisecond})
-	l := m.begin(c.send, rates{every: 20 * time.Millisecond})
-	after(4 * time.Second)
-	c.together((*replica).Kill)
-	c.together(func(r *replica) { r.Begin(); r.AwaitReady() })
-	after(3 * time.Second)
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantNoDirectLost(t)
+	c.underLoad(m, rates{every: 20 * time.Millisecond}, func() {
+		after(4 * time.Second)
+		c.together((*replica).Kill)
+		c.together(func(r *replica) { r.Begin(); r.AwaitReady() })
+		after(3 * time.Second)
+	})
+	m.wantNoDirectLost()
 	c.wantNothingOpen()
 }
 
@@ -74,22 +72,22 @@ func TestFreeze_AReplicaThatSleepsFor20Seconds(t *testing.T) {
 	awake := c.hubs()
 	delete(awake, c.replicas[0].name)
 
-	l := m.begin(c.send, rates{every: 20 * time.Millisecond, patience: 4 * time.Second})
+	patient := rates{every: 20 * time.Millisecond, patience: 4 * time.Second}
+	l := m.begin(c.send, patient)
 	after(2 * time.Second)
 	c.replicas[0].Freeze()
 	slept := time.After(20 * time.Second)
 	after(5 * time.Second)
 	l.end()
 	// What it had accepted, and what its partitions carry, arrives while it sleeps.
-	m.verdict(t, awake, false)
+	m.verdict(awake, false)
 
-	l = m.begin(c.send, rates{every: 20 * time.Millisecond, patience: 4 * time.Second})
-	<-slept
-	c.replicas[0].Thaw()
-	after(4 * time.Second)
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantNoDirectLost(t)
+	c.underLoad(m, patient, func() {
+		<-slept
+		c.replicas[0].Thaw()
+		after(4 * time.Second)
+	})
+	m.wantNoDirectLost()
 	c.wantNothingOpen()
 }
 
@@ -99,20 +97,18 @@ func TestRollingRestart_NoRequestFailsAndNoLegIsLost(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{})
 	m := c.market(people{msps: 5, slow: 2})
-	l := m.begin(c.send, rates{every: 20 * time.Millisecond})
-	after(2 * time.Second)
-	c.each(func(r *replica) {
-		if err := r.Stop(); err != nil {
-			t.Errorf("%s ends with %v", r.name, err)
-		}
-		r.Begin()
-		r.AwaitReady()
-		after(time.Second)
+	c.underLoad(m, rates{every: 20 * time.Millisecond}, func() {
+		after(2 * time.Second)
+		c.each(func(r *replica) {
+			if err := r.Stop(); err != nil {
+				t.Errorf("%s ends with %v", r.name, err)
+			}
+			r.Begin()
+			r.AwaitReady()
+			after(time.Second)
+		})
 	})
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantDirect(t)
-	m.wantNoReason(t, "push")
+	m.wantUnharmed()
 	c.wantNothingOpen()
 }
 
@@ -122,16 +118,15 @@ func TestTakeOver_WhileReceiversHangTheHealthyDoNotStarve(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{settings: func(s *hub.Settings) { s.ForwardTimeout = "5m" }})
 	m := c.market(people{msps: 6, slow: 1, hanging: 2, dead: 1})
-	l := m.begin(c.send, rates{every: 100 * time.Millisecond})
-	after(3 * time.Second)
-	c.lose(c.replicas[0])
-	after(3 * time.Second)
-	if err := c.replicas[0].Stop(); err != nil {
-		t.Errorf("%s ends with %v", c.replicas[0].name, err)
-	}
-	c.replicas = c.replicas[1:]
-	after(3 * time.Second)
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantNoDirectLost(t)
+	c.underLoad(m, rates{every: 100 * time.Millisecond}, func() {
+		after(3 * time.Second)
+		c.lose(c.replicas[0])
+		after(3 * time.Second)
+		if err := c.replicas[0].Stop(); err != nil {
+			t.Errorf("%s ends with %v", c.replicas[0].name, err)
+		}
+		c.replicas = c.replicas[1:]
+		after(3 * time.Second)
+	})
+	m.wantNoDirectLost()
 }

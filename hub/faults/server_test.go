@@ -34,10 +34,10 @@ type server struct {
 func newRedis(t testing.TB) *server {
 	t.Helper()
 	address := hubtest.FreeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
+	host, port, _ := net.SplitHostPort(address)
 	s := &server{
 		t: t, url: "redis://" + address, ready: "eady to accept connections",
-		command: []string{"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()},
+		command: []string{"redis-server", "--port", port, "--bind", host, "--save", "", "--appendonly", "no", "--dir", t.TempDir()},
 	}
 	s.start()
 	t.Cleanup(s.kill)
@@ -54,12 +54,12 @@ func newPostgres(t testing.TB) *server {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	address := hubtest.FreeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
+	host, port, _ := net.SplitHostPort(address)
 	s := &server{
 		t: t, url: "postgres://busbar@" + address + "/postgres?sslmode=disable", as: postgresUser(t, dir),
 		ready: "database system is ready to accept connections",
 		command: []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-p", port, "-k", "",
-			"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off"},
+			"-c", "listen_addresses=" + host, "-c", "fsync=off", "-c", "full_page_writes=off"},
 	}
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "busbar", "-A", "trust",
 		"--no-sync", "-E", "UTF8", "--locale=C")

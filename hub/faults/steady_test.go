@@ -47,14 +47,20 @@ func (r *replica) platforms() int {
 	return n
 }
 
+// underLoad has senders at work while something happens, and holds that what was
+// accepted arrives everywhere.
+func (c *cluster) underLoad(m *market, r rates, happens func()) totals {
+	c.t.Helper()
+	l := m.begin(c.send, r)
+	happens()
+	l.end()
+	return m.verdict(c.hubs(), false)
+}
+
 func TestReplicas_UnderLoadEverythingAcceptedArrivesInOrder(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, stores{})
 	m := c.market(people{msps: 5, slow: 1})
-	l := m.begin(c.send, rates{})
-	<-time.After(8 * time.Second)
-	l.end()
-	m.verdict(t, c.hubs(), false)
-	m.wantDirect(t)
-	m.wantNoReason(t, "push")
+	c.underLoad(m, rates{}, func() { after(8 * time.Second) })
+	m.wantUnharmed()
 }

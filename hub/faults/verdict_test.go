@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"busbar/hub/hubtest"
@@ -71,8 +70,8 @@ const settle = 60 * time.Second
 
 // verdict waits until every promise is kept, and complains of those that are not
 // kept in time. It reports the counts in any case.
-func (m *market) verdict(t *testing.T, hubs map[string]*hubtest.Hub, doubtful bool) totals {
-	t.Helper()
+func (m *market) verdict(hubs map[string]*hubtest.Hub, doubtful bool) totals {
+	m.t.Helper()
 	begun := time.Now()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -88,12 +87,12 @@ func (m *market) verdict(t *testing.T, hubs map[string]*hubtest.Hub, doubtful bo
 		if len(complaints) == 0 || late {
 			for i, c := range complaints {
 				if i == 20 {
-					t.Errorf("… and %d more", len(complaints)-i)
+					m.t.Errorf("… and %d more", len(complaints)-i)
 					break
 				}
-				t.Error(c)
+				m.t.Error(c)
 			}
-			m.report(t, s, time.Since(begun))
+			m.report(s, time.Since(begun))
 			if s == nil {
 				return totals{}
 			}
@@ -103,10 +102,10 @@ func (m *market) verdict(t *testing.T, hubs map[string]*hubtest.Hub, doubtful bo
 	}
 }
 
-func (m *market) report(t *testing.T, s *story, settled time.Duration) {
-	t.Helper()
+func (m *market) report(s *story, settled time.Duration) {
+	m.t.Helper()
 	if s != nil {
-		t.Logf("COUNTS %s: %s; settled %.1fs after the load", t.Name(), s.totals(), settled.Seconds())
+		m.t.Logf("COUNTS %s: %s; settled %.1fs after the load", m.t.Name(), s.totals(), settled.Seconds())
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,19 +115,26 @@ func (m *market) report(t *testing.T, s *story, settled time.Duration) {
 			failed++
 		}
 	}
-	t.Logf("COUNTS %s: direct: %d sent, %d failed; slowest answers %v", t.Name(), len(m.direct), failed, m.slowest)
+	m.t.Logf("COUNTS %s: direct: %d sent, %d failed; slowest answers %v", m.t.Name(), len(m.direct), failed, m.slowest)
 	for _, reason := range slices.Sorted(maps.Keys(m.reasons)) {
-		t.Logf("%d × %s", m.reasons[reason], reason)
+		m.t.Logf("%d × %s", m.reasons[reason], reason)
 	}
 }
 
+// wantUnharmed holds that nobody noticed: no direct message failed, and no push.
+func (m *market) wantUnharmed() {
+	m.t.Helper()
+	m.wantDirect()
+	m.wantNoReason("push")
+}
+
 // wantDirect holds that no direct message failed, and each arrived once.
-func (m *market) wantDirect(t *testing.T) {
-	t.Helper()
+func (m *market) wantDirect() {
+	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.direct) == 0 {
-		t.Error("no direct message was sent")
+		m.t.Error("no direct message was sent")
 	}
 	faults := map[string]int{}
 	for _, d := range m.direct {
@@ -137,40 +143,40 @@ func (m *market) wantDirect(t *testing.T) {
 		}
 	}
 	for fault, n := range faults {
-		t.Errorf("%d direct messages were %s", n, fault)
+		m.t.Errorf("%d direct messages were %s", n, fault)
 	}
 }
 
 // wantNoDirectLost holds that what was answered 1000 arrived, once.
-func (m *market) wantNoDirectLost(t *testing.T) {
-	t.Helper()
+func (m *market) wantNoDirectLost() {
+	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, d := range m.direct {
 		if d.arrived > 1 || d.answered == "" && d.arrived != 1 {
-			t.Errorf("direct message %s, answered %q, arrived %d times", id, d.answered, d.arrived)
+			m.t.Errorf("direct message %s, answered %q, arrived %d times", id, d.answered, d.arrived)
 		}
 	}
 }
 
 // wantNoReason holds that nothing failed for a reason that begins like this.
-func (m *market) wantNoReason(t *testing.T, prefix string) {
-	t.Helper()
+func (m *market) wantNoReason(prefix string) {
+	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for reason, n := range m.reasons {
 		if strings.HasPrefix(reason, prefix) {
-			t.Errorf("%d × %s", n, reason)
+			m.t.Errorf("%d × %s", n, reason)
 		}
 	}
 }
 
 // wantAnswersWithin holds that none of these answers took longer.
-func (m *market) wantAnswersWithin(t *testing.T, kind string, most time.Duration) {
-	t.Helper()
+func (m *market) wantAnswersWithin(kind string, most time.Duration) {
+	m.t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.slowest[kind] > most {
-		t.Errorf("the slowest answer to a %s took %s, want at most %s", kind, m.slowest[kind], most)
+		m.t.Errorf("the slowest answer to a %s took %s, want at most %s", kind, m.slowest[kind], most)
 	}
 }

@@ -170,7 +170,7 @@ func (g *Gateway) exchangeCredentials(
 		if err != nil {
 			return ocpi.Response{}, err
 		}
-		held := g.lease()
+		held := leaseOf(caller)
 		defer held.end()
 		body, err := readBody(c.Request, nil, g.cfg.MaxBody, &held)
 		if err != nil {

@@ -76,10 +76,9 @@ func overConcurrency(most int) error {
 		" requests in flight, the limit of this hub (BUSBAR_PLATFORM_CONCURRENCY)", 0}
 }
 
-func overMemory(most int64) error {
-	return &overLimit{byMemory, "the hub holds " + strconv.FormatInt(most, 10) +
-		" bytes of bodies, its limit (BUSBAR_BODY_MEMORY), and has no room for this one now", 0}
-}
+// errNoRoom refuses a body.
+var errNoRoom error = &overLimit{byMemory, "the bodies of this platform's messages that the hub holds take their share" +
+	" of the memory for bodies (BUSBAR_BODY_MEMORY): there is no room for this one now", 0}
 
 func braked(wait time.Duration) error {
 	return &overLimit{byBrake, "too many requests without a valid credentials token came from this address", wait}

@@ -8,7 +8,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -34,12 +33,12 @@ type exchange struct {
 	watch watch
 }
 
-var exchanges = sync.Pool{New: func() any {
+func newExchange() any {
 	x := &exchange{header: make(http.Header, 8), answer: make(http.Header, 16), values: make([]string, 0, 16)}
 	x.watch.timer = time.AfterFunc(time.Hour, x.watch.look)
 	x.watch.timer.Stop()
 	return x
-}}
+}
 
 // serve carries one request to gin and the answer back.
 func (s *Server) serve(c *fasthttp.RequestCtx) {
@@ -66,7 +65,7 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		own.state.Store(busy)
 		defer own.ended()
 	}
-	x := exchanges.Get().(*exchange)
+	x := s.exchanges.Get().(*exchange)
 	x.begin(c)
 	// The context is not reused: whoever keeps it must see this request's end.
 	ctx := &requesterContext{}
@@ -82,7 +81,7 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 	if s.draining.Load() {
 		c.SetConnectionClose()
 	}
-	exchanges.Put(x)
+	s.exchanges.Put(x)
 }
 
 // parseTarget is url.ParseRequestURI, with a short cut for the many targets

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busbar/access"
 	"busbar/ocpi"
 	"busbar/parties"
 	"busbar/routing"
@@ -31,10 +32,10 @@ type Config struct {
 	Registrar *parties.Registrar
 	Router    *routing.Router
 	Logger    *slog.Logger
+	// Trail takes note of what platforms change themselves.
+	Trail *access.Trail
 	// MaxBody is the largest request body, in bytes; a larger one gets 413.
 	MaxBody int64
-	// Memory bounds the bodies that are held at once.
-	Memory *Memory
 	// MaxConnections is how many connections are open at once.
 	MaxConnections int
 	// Limits bound what one platform takes. Shares may be nil.
@@ -75,8 +76,10 @@ func (g *Gateway) routes() {
 		e.GET("/ocpi/versions"+slash, g.configuration(g.versions))
 		e.GET("/ocpi/:version"+slash, g.configuration(g.details))
 		for method, handle := range map[string]configurationHandler{
-			http.MethodGet: g.getCredentials, http.MethodPost: g.exchangeCredentials(g.cfg.Registrar.Register),
-			http.MethodPut: g.exchangeCredentials(g.cfg.Registrar.Renew), http.MethodDelete: g.deleteCredentials,
+			http.MethodGet:    g.getCredentials,
+			http.MethodPost:   g.audited("platform.register", g.exchangeCredentials(g.cfg.Registrar.Register)),
+			http.MethodPut:    g.audited("platform.renew", g.exchangeCredentials(g.cfg.Registrar.Renew)),
+			http.MethodDelete: g.audited("platform.leave", g.deleteCredentials),
 		} {
 			e.Handle(method, "/ocpi/:version/credentials"+slash, g.configuration(handle))
 		}

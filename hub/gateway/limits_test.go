@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -81,7 +82,7 @@ func TestLimits_ARefusalTellsWhenToComeAgain(t *testing.T) {
 		"rate":        {overRate(3, 333*time.Millisecond), "1", "more than 3 requests per second"},
 		"a slow rate": {overRate(3, 2100*time.Millisecond), "3", "BUSBAR_PLATFORM_RATE"},
 		"concurrency": {overConcurrency(256), "1", "256 requests in flight, the limit of this hub (BUSBAR_PLATFORM_CONCURRENCY)"},
-		"memory":      {overMemory(1 << 20), "1", "1048576 bytes of bodies, its limit (BUSBAR_BODY_MEMORY)"},
+		"memory":      {errNoRoom, "1", "share of the memory for bodies (BUSBAR_BODY_MEMORY)"},
 		"brake":       {braked(2500 * time.Millisecond), "3", "too many requests without a valid credentials token"},
 	} {
 		header, over := retryAfter(test.err)
@@ -301,7 +302,7 @@ func TestMemory_IsTakenAsBytesArrive(t *testing.T) {
 	const most, announced = 64 << 20, 16 << 20
 	for name, length := range map[string]int64{"announced": announced, "chunked": -1} {
 		memory := NewMemory(most, prometheus.NewRegistry())
-		held := lease{memory: memory}
+		held := lease{share: memory.Share()}
 		source := &pieces{left: announced}
 		source.look = func(sent int) {
 			if held.held > max(2*int64(sent), 0)+freeBody {
@@ -320,7 +321,7 @@ func TestMemory_IsTakenAsBytesArrive(t *testing.T) {
 			t.Fatalf("%s: half a body was taken", name)
 		}
 		held.end()
-		if !memory.TryAcquire(most) {
+		if memory.held.Load() != 0 {
 			t.Errorf("%s: not everything was given back", name)
 		}
 	}
@@ -338,9 +339,10 @@ func (s stopped) Read(b []byte) (int, error) {
 
 func TestMemory_WithoutRoomABodyIsRefused(t *testing.T) {
 	t.Parallel()
-	memory := NewMemory(300<<10, prometheus.NewRegistry())
-	read := func(size int) (*lease, error) {
-		held := &lease{memory: memory}
+	memory := NewMemory(600<<10, prometheus.NewRegistry())
+	noisy, quiet := memory.Share(), memory.Share()
+	read := func(share *Share, size int) (*lease, error) {
+		held := &lease{share: share}
 		r := &http.Request{Body: stopped{&pieces{left: size, look: func(int) {}}}, ContentLength: int64(size), Header: http.Header{}}
 		_, err := readBody(r, make([]byte, 0, 4096), 1<<20, held)
 		if err != nil && strings.Contains(err.Error(), "stopped") {
@@ -348,26 +350,67 @@ func TestMemory_WithoutRoomABodyIsRefused(t *testing.T) {
 		}
 		return held, err
 	}
-	one, err := read(150 << 10)
+	one, err := read(noisy, 150<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := read(150 << 10)
+	two, err := read(noisy, 150<<10)
 	var over *overLimit
 	if !errors.As(err, &over) || over.reason != byMemory {
 		t.Errorf("without room: %v", err)
 	}
 	two.end()
-	if _, err := read(60 << 10); err != nil {
+	if _, err := read(noisy, 60<<10); err != nil {
 		t.Errorf("a small body needs no room: %v", err)
 	}
+	other, err := read(quiet, 100<<10)
+	if err != nil {
+		t.Errorf("another platform's: %v", err)
+	}
+	other.end()
 	one.end()
-	if three, err := read(150 << 10); err != nil {
+	if three, err := read(noisy, 150<<10); err != nil {
 		t.Errorf("with room again: %v", err)
 	} else {
 		three.end()
 	}
-	if !memory.TryAcquire(300 << 10) {
+	if memory.held.Load() != 0 || noisy.held.Load() != 0 {
 		t.Error("not everything was given back")
 	}
 }
+
+// However many platforms take all that they get, the next one gets its part.
+func TestMemory_NobodyHoldsMoreThanItLeavesFree(t *testing.T) {
+	t.Parallel()
+	memory := NewMemory(1200, prometheus.NewRegistry())
+	for i, want := range []int64{600, 300, 150, 75} {
+		share, got := memory.Share(), int64(0)
+		for share.TryAcquire(1) {
+			got++
+		}
+		if got != want {
+			t.Errorf("platform %d of those that take all they get has %d of 1200, want %d", i+1, got, want)
+		}
+	}
+}
+
+// The largest body that a hub takes finds room in the least memory that a hub may
+// have, however it is sent.
+func TestMemory_TheLargestBodyHasRoom(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int64{100_000, 1 << 20, 1<<20 - 1, 1<<20 + 1, 3 << 19} {
+		for name, length := range map[string]int64{"announced": most, "chunked": -1} {
+			memory := NewMemory(4*most, prometheus.NewRegistry())
+			held := lease{share: memory.Share()}
+			body := io.NopCloser(io.LimitReader(zeros{}, most))
+			got, err := readBody(&http.Request{Body: body, ContentLength: length, Header: http.Header{}}, nil, most, &held)
+			if err != nil || int64(len(got)) != most {
+				t.Errorf("%s %d bytes: %d are read, %v", name, most, len(got), err)
+			}
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }

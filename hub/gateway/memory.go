@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"busbar/ocpi"
+	"busbar/parties"
 )
 
 // freeBody is the buffer that a request may have without asking: most bodies fit.
@@ -17,50 +17,71 @@ import (
 const freeBody = 64 << 10
 
 // Memory bounds the bytes of bodies that are held at once: of requests, and of
-// platforms' answers.
+// platforms' answers. It is handed out in shares.
 type Memory struct {
-	free *semaphore.Weighted
 	most int64
 	held atomic.Int64
 }
 
 // NewMemory makes a Memory of most bytes.
 func NewMemory(most int64, registry prometheus.Registerer) *Memory {
-	m := &Memory{free: semaphore.NewWeighted(most), most: most}
+	m := &Memory{most: most}
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "busbar_body_bytes", Help: "Bytes of bodies that are held, of those that BUSBAR_BODY_MEMORY bounds.",
 	}, func() float64 { return float64(m.held.Load()) }))
 	return m
 }
 
-// TryAcquire takes n bytes, if they are free. It implements peer.Memory.
-func (m *Memory) TryAcquire(n int64) bool {
-	if !m.free.TryAcquire(n) {
-		return false
+// Share is what one platform holds of a Memory: never more than it leaves free. One
+// that takes all it gets has half, and three that do leave a quarter to whoever
+// comes next, of which that one may have half: nobody is shut out by others, and
+// what nobody needs is not kept back.
+type Share struct {
+	of   *Memory
+	held atomic.Int64
+}
+
+// Share makes the share of one platform.
+func (m *Memory) Share() *Share { return &Share{of: m} }
+
+// TryAcquire takes n bytes, if the platform may have them. It implements
+// peer.Memory.
+func (s *Share) TryAcquire(n int64) bool {
+	own := s.held.Add(n)
+	for {
+		all := s.of.held.Load()
+		if own > s.of.most-all-n {
+			s.held.Add(-n)
+			return false
+		}
+		if s.of.held.CompareAndSwap(all, all+n) {
+			return true
+		}
 	}
-	m.held.Add(n)
-	return true
 }
 
 // Release gives n bytes back.
-func (m *Memory) Release(n int64) {
-	m.held.Add(-n)
-	m.free.Release(n)
+func (s *Share) Release(n int64) {
+	s.held.Add(-n)
+	s.of.held.Add(-n)
 }
 
-// lease is what one request holds of it.
+// lease is what one request holds of its platform's share.
 type lease struct {
-	memory *Memory
-	held   int64
+	share interface {
+		TryAcquire(n int64) bool
+		Release(n int64)
+	}
+	held int64
 }
 
 // hold makes the lease one of n bytes.
 func (l *lease) hold(n int64) bool {
-	if n > l.held && !l.memory.TryAcquire(n-l.held) {
+	if n > l.held && !l.share.TryAcquire(n-l.held) {
 		return false
 	}
 	if n < l.held {
-		l.memory.Release(l.held - n)
+		l.share.Release(l.held - n)
 	}
 	l.held = n
 	return true
@@ -69,18 +90,22 @@ func (l *lease) hold(n int64) bool {
 // end gives everything back.
 func (l *lease) end() { l.hold(0) }
 
-// lease is one that holds nothing yet.
-func (g *Gateway) lease() lease { return lease{memory: g.cfg.Memory} }
+// leaseOf is one of the caller's that holds nothing yet.
+func leaseOf(caller parties.Caller) lease { return lease{share: caller.Client.Memory()} }
 
-// grow makes room behind the bytes of a body of wanted bytes, if that is known.
-// The buffer doubles, so that who announces much and sends little holds little.
-func (l *lease) grow(buf []byte, wanted int64) ([]byte, error) {
+// grow makes room behind the bytes of a body of wanted bytes or, if that is not
+// known (-1), of most at most. The buffer doubles, so that who announces much and
+// sends little holds little.
+func (l *lease) grow(buf []byte, wanted, most int64) ([]byte, error) {
 	size := max(2*int64(cap(buf)), 512)
 	switch {
 	case wanted >= 0 && wanted < freeBody:
 		size = wanted + 1
 	case wanted >= 0:
-		size = min(max(size, freeBody), wanted+1)
+		size, most = max(size, freeBody), wanted
+	}
+	if size >= most {
+		size = most + 1 // one more, to see the end
 	}
 	size = max(size, int64(len(buf))+1)
 	old := int64(0)
@@ -88,7 +113,7 @@ func (l *lease) grow(buf []byte, wanted int64) ([]byte, error) {
 		// Both buffers are there while one is copied.
 		old = l.held
 		if !l.hold(old + size) {
-			return nil, overMemory(l.memory.most)
+			return nil, errNoRoom
 		}
 	}
 	next := make([]byte, len(buf), size)
@@ -114,7 +139,7 @@ func readBody(r *http.Request, buf []byte, most int64, l *lease) ([]byte, error)
 		if len(buf) == cap(buf) {
 			// Room for more, if only to see the end.
 			var err error
-			if buf, err = l.grow(buf, r.ContentLength); err != nil {
+			if buf, err = l.grow(buf, r.ContentLength, most); err != nil {
 				return nil, err
 			}
 		}

@@ -101,7 +101,7 @@ func (g *Gateway) carry(c *gin.Context, ids envelope, now time.Time, req *ocpi.R
 	}
 	req.Method, req.RequestID, req.CorrelationID = c.Request.Method, ids.requestID, ids.correlationID
 	body := bodies.Get().(*requestBody)
-	body.lease, body.done = g.lease(), false
+	body.lease, body.done = leaseOf(caller), false
 	defer body.finish()
 	reply := answer(caller, req, body)
 	writeReply(c, ids, reply)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,8 @@ type Server struct {
 	bounds  bounds
 	tls     *tls.Config
 	conns   openConns
+	// exchanges are those that may be used again.
+	exchanges sync.Pool
 	// draining lets each answer close its connection.
 	draining atomic.Bool
 	asleep   *asleep
@@ -74,7 +77,8 @@ func (g *Gateway) NewServer(t *tls.Config) *Server {
 }
 
 func newServer(handler http.Handler, b bounds, t *tls.Config) *Server {
-	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b}, asleep: newAsleep()}
+	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b}, asleep: newAsleep(),
+		exchanges: sync.Pool{New: newExchange}}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.fast = &fasthttp.Server{
 		Handler: s.serve, ErrorHandler: s.refuse,

@@ -24,7 +24,7 @@ func TestLimits_ReplicasShareOneRate(t *testing.T) {
 			d := directory("a", "quiet")
 			var replicas []*limits
 			for range asks {
-				client, err := rediscache.NewClient(url)
+				client, err := rediscache.NewClient(url, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -67,7 +67,7 @@ func TestLimits_ReplicasShareOneRate(t *testing.T) {
 
 func TestLimits_WhatWasToldExpires(t *testing.T) {
 	t.Parallel()
-	client, err := rediscache.NewClient(storagetest.Redis(t))
+	client, err := rediscache.NewClient(storagetest.Redis(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

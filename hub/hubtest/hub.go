@@ -53,6 +53,8 @@ func (l *Log) String() string {
 }
 
 // Start runs a hub until the test ends. Each change may alter its configuration.
+// It gives up on no receiver by itself, so that one may hang for as long as the test
+// needs on a busy machine.
 func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 	t.Helper()
 	party, err := ocpi.ParseParty("EUBUS")
@@ -62,7 +64,7 @@ func Start(t testing.TB, changes ...func(*hub.Config)) *Hub {
 	cfg := hub.Config{
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", PublicURL: "http://hub.test", Party: party, Name: "Test hub",
 		DataDir: t.TempDir(), AdminToken: "admin-token-of-the-test-hub",
-		ForwardTimeout: 10 * time.Second, AllowPrivatePeers: true, MaxBody: 1 << 20,
+		ForwardTimeout: time.Hour, AllowPrivatePeers: true, MaxBody: 1 << 20,
 		AliveInterval: time.Hour, JournalRetention: 24 * time.Hour,
 	}
 	for _, change := range changes {
@@ -144,6 +146,21 @@ func (h *Hub) Admin(method, path string, body any) (int, map[string]any) {
 		}
 	}
 	return resp.StatusCode, answer
+}
+
+// Metrics is the text of /metrics.
+func (h *Hub) Metrics() string {
+	h.t.Helper()
+	resp, err := http.Get(h.AdminURL + "/metrics")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Enrol creates a platform in the admin API and returns its id and token A.

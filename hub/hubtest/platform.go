@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -231,6 +232,14 @@ func (p *Platform) AwaitReceived(n int) []Received {
 	return p.Received()
 }
 
+// WantNothing holds that no functional module was sent anything.
+func (p *Platform) WantNothing() {
+	p.t.Helper()
+	if got := p.Received(); len(got) > 0 {
+		p.t.Errorf("a platform that should have received nothing received %s", lastOf(got))
+	}
+}
+
 func (p *Platform) serve(w http.ResponseWriter, r *http.Request) {
 	if intercept := p.intercept.Load(); intercept != nil && (*intercept)(w, r) {
 		return
@@ -270,9 +279,7 @@ func (p *Platform) functional(w http.ResponseWriter, r *http.Request) {
 	close(p.arrived)
 	p.arrived = make(chan struct{})
 	p.mu.Unlock()
-	for name, values := range answer.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), answer.Header)
 	w.WriteHeader(answer.Status)
 	_, _ = io.WriteString(w, answer.Body)
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -225,11 +226,16 @@ func (p *Process) end() {
 	}
 }
 
-// ports counts the addresses given away, from a place of each test binary's own.
-var ports = func() *atomic.Uint32 {
-	var n atomic.Uint32
-	n.Store(rand.Uint32N(20_000))
-	return &n
+// ports counts the addresses given away.
+var ports atomic.Uint32
+
+// host is a loopback address of each test binary's own, where the system has more
+// than one: other binaries give theirs away at the same time.
+var host = func() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 }()
 
 // FreeAddress is a loopback address that nobody listens on, and that no outgoing
@@ -238,7 +244,7 @@ func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
 		// Below the range that outgoing connections take their ports from.
-		address := fmt.Sprintf("127.0.0.1:%d", 10_000+ports.Add(1)%20_000)
+		address := fmt.Sprintf("%s:%d", host, 10_000+ports.Add(1)%20_000)
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			continue

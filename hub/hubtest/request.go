@@ -133,3 +133,9 @@ func (p *Platform) Send(r Request) *Response {
 	r.Token, r.Plain = p.TokenC, p.Plain
 	return p.hub.Send(p.t, r)
 }
+
+// List asks a party, like "NL/CPA", for its list of a module.
+func (p *Platform) List(module, of string) *Response {
+	p.t.Helper()
+	return p.Send(Request{Method: http.MethodGet, Path: "/ocpi/2.2.1/sender/" + module, To: of})
+}

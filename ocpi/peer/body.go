@@ -10,14 +10,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Memory bounds the bytes of all answers that are held; semaphore.Weighted is
-// one.
+// Memory bounds the bytes of answers that are held; semaphore.Weighted is one.
 type Memory interface {
 	TryAcquire(n int64) bool
 	Release(n int64)
 }
 
-// unbounded is the Memory of a Dialer that was given none.
+// unbounded is the Memory of every client where the Dialer was given none.
 type unbounded struct{}
 
 func (unbounded) TryAcquire(int64) bool { return true }
@@ -31,7 +30,7 @@ const freeAnswer = 64 << 10
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
 
 var (
-	errNoMemory = errors.New("the hub holds as many bytes of bodies as it may (BUSBAR_BODY_MEMORY)")
+	errNoMemory = errors.New("too many bytes of bodies are held (BUSBAR_BODY_MEMORY)")
 	errInterim  = errors.New("the answer is preceded by too many others")
 )
 
@@ -118,10 +117,10 @@ func (a *Answer) grow(length int) error {
 	}
 	if size > freeAnswer {
 		// Both buffers are there while one is copied.
-		if !a.dialer.memory.TryAcquire(int64(size)) {
+		if !a.memory.TryAcquire(int64(size)) {
 			return errNoMemory
 		}
-		defer a.dialer.memory.Release(a.held)
+		defer a.memory.Release(a.held)
 		a.held = int64(size)
 	}
 	next := make([]byte, len(*a.big), size)
@@ -150,7 +149,7 @@ func (a *Answer) Release() {
 	}
 	a.big = nil
 	if a.held > 0 {
-		a.dialer.memory.Release(a.held)
+		a.memory.Release(a.held)
 		a.held = 0
 	}
 }

@@ -13,6 +13,7 @@ import (
 // platform is gone.
 type Client struct {
 	dialer *Dialer
+	memory Memory
 
 	auth atomic.Pointer[authorization]
 
@@ -49,10 +50,13 @@ type authorization struct {
 // NewClient makes the client of a platform that reads token in form; an empty
 // form means that it is not known yet, and Base64 is tried first.
 func (d *Dialer) NewClient(token ocpi.CredentialsToken, form ocpi.TokenForm) *Client {
-	c := &Client{dialer: d, pools: make(map[poolKey]*pool)}
+	c := &Client{dialer: d, memory: d.memory(), pools: make(map[poolKey]*pool)}
 	c.SetToken(token, form)
 	return c
 }
+
+// Memory bounds the bytes of bodies that are held for the platform.
+func (c *Client) Memory() Memory { return c.memory }
 
 // SetToken changes the token for all calls that begin afterwards.
 func (c *Client) SetToken(token ocpi.CredentialsToken, form ocpi.TokenForm) {
@@ -94,6 +98,10 @@ type Call struct {
 	// Held is asked in the moment before the call is written: when it says no,
 	// nothing is. Nil: it is always written.
 	Held func() bool
+
+	// Memory bounds the answer: that of the platform for which the call is made. Nil
+	// is the called platform's own.
+	Memory Memory
 
 	// slash is the trailing slash that the peer asked for.
 	slash slash

@@ -37,7 +37,7 @@ type Dialer struct {
 	// What follows is dial and the bounds above; tests set their own.
 	open                func(context.Context, *Target) (net.Conn, error)
 	maxConns, maxAnswer int
-	memory              Memory
+	memory              func() Memory
 }
 
 // DialerConfig configures a Dialer.
@@ -48,8 +48,9 @@ type DialerConfig struct {
 	// TLS is the base of every TLS configuration; nil means the system's roots.
 	// The server name is filled in, and TLS 1.2 is the least.
 	TLS *tls.Config
-	// Memory bounds the bytes of all answers beyond 64 KiB each; nil does not.
-	Memory Memory
+	// Memory makes the bound of one platform on the bytes of answers beyond 64 KiB
+	// each; nil makes none.
+	Memory func() Memory
 }
 
 // NewDialer makes a Dialer.
@@ -59,7 +60,7 @@ func NewDialer(cfg DialerConfig) *Dialer {
 		maxConns: MaxConns, maxAnswer: MaxAnswer, memory: cfg.Memory,
 	}
 	if d.memory == nil {
-		d.memory = unbounded{}
+		d.memory = func() Memory { return unbounded{} }
 	}
 	d.open = d.dial
 	if cfg.TLS != nil {

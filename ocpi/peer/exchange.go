@@ -125,7 +125,10 @@ func (c *Client) send(ctx context.Context, cn *conn, call *Call, authorization s
 		br.Reset(nil)
 		readers.Put(br)
 	}()
-	answer := &Answer{resp: fasthttp.AcquireResponse(), dialer: c.dialer}
+	answer := &Answer{resp: fasthttp.AcquireResponse(), memory: call.Memory}
+	if answer.memory == nil {
+		answer.memory = c.memory
+	}
 	err := answer.read(br, c.dialer.maxAnswer)
 	if err != nil || answer.Status() < 200 {
 		failed := &Error{Failure: BadAnswer, Err: errSwitched} // 101, which nobody asked for
@@ -230,10 +233,10 @@ type Answer struct {
 	resp     *fasthttp.Response
 	reusable bool
 	// big is the body when the response does not hold it; held is what it takes of
-	// the dialer's memory.
+	// the memory.
 	big    *[]byte
 	held   int64
-	dialer *Dialer
+	memory Memory
 }
 
 // Status is the HTTP status.

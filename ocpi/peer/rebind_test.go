@@ -131,7 +131,7 @@ func TestBodies_AreBoundedTogether(t *testing.T) {
 				}
 			})
 			memory := &counted{free: 600 << 10}
-			p.dialer.memory = memory
+			p.dialer.memory = func() Memory { return memory }
 			c := p.client(t)
 			get := func() (*Answer, error) {
 				return c.Do(t.Context(), soon(), &Call{Method: "GET", Target: target(t, p.url+"/x")})

@@ -131,9 +131,10 @@ func (a *acks) tell(ctx context.Context, list []ended, epoch string) bool {
 	for _, e := range list {
 		arguments = append(arguments, e.partition+2, e.id.String())
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Pace.Fence/2)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	told, err := b.scripts.acknowledge.Run(ctx, b.client, keys, arguments...).Int()
+	b.suspect(err)
 	if err != nil || told == 0 {
 		return false
 	}

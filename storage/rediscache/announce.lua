@@ -2,6 +2,9 @@
 -- KEYS: the copy. ARGV: revision, field (empty: none), row (empty: deleted), channel,
 -- message, the most changes to remember beyond a gap.
 local copy, revision, field, row = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
+if redis.call('TYPE', copy).ok ~= 'hash' then
+  redis.call('DEL', copy) -- somebody wrote over it
+end
 local stands = tonumber(redis.call('HGET', copy, 'revision'))
 
 if stands and revision > stands and field ~= '' then

@@ -20,6 +20,15 @@ if last ~= tonumber(ARGV[2]) - 1 then
   return {'lost', string.format('%.0f', last)}
 end
 
+-- Before anything is written: a script that fails half way would append the first
+-- half with every try.
+for i = 4, #KEYS do
+  local kind = redis.call('TYPE', KEYS[i]).ok
+  if kind ~= 'stream' and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. kind)
+  end
+end
+
 local ids, news = {}, {}
 for i = 5, #ARGV, 8 do
   local stream, partition, field = KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 1] .. ':' .. ARGV[i + 2]

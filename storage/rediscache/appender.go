@@ -87,25 +87,8 @@ func (a *appender) slim() {
 			continue
 		}
 		a.bytes -= len(b.Body)
-		present := *b
-		present.Method, present.Path, present.Query, present.Body = "PUT", topPath(b.Path), "", nil
-		present.Present = true
-		a.fat.broadcast = &present
+		a.fat.broadcast = b.Whole()
 	}
-}
-
-// topPath is the path of the object that a path is of or inside of:
-// /{country_code}/{party_id}/{id}.
-func topPath(path string) string {
-	slashes := 0
-	for i := 1; i < len(path); i++ {
-		if path[i] == '/' {
-			if slashes++; slashes == 3 {
-				return path[:i]
-			}
-		}
-	}
-	return path
 }
 
 func (a *appender) hurry() {

@@ -94,6 +94,7 @@ func (a *appender) send(ctx context.Context, b *batch) error {
 	reply, err := log.scripts.append.Run(short, log.client, b.keys, b.arguments...).StringSlice()
 	switch {
 	case err != nil:
+		log.suspect(err)
 		return fmt.Errorf("append broadcasts: %w", err)
 	case len(reply) == 1 && reply[0] == "emptied":
 		return a.relearn(ctx, b.epoch)

@@ -2,6 +2,7 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,8 +33,6 @@ type Broadcasts struct {
 	// now is the Run that there is; nil outside of one.
 	mu  sync.Mutex
 	now *run
-	// leases counts those of this replica; the heart's goroutine does.
-	leases int64
 
 	// unreadable logs the first entry that cannot be read.
 	unreadable sync.Once
@@ -53,6 +52,9 @@ type BroadcastsConfig struct {
 	Namespace string
 	// Replica is this process among them. No two may have the same.
 	Replica routing.ReplicaID
+	// Fresh tells that nothing was ever accepted that could be under way: so there
+	// is no former owner to wait for, though Redis is empty.
+	Fresh bool
 	// Sealer seals what is personal: what the catalog does not keep.
 	Sealer *seal.Sealer
 	// Logger hears of what is dealt with here. Nil is silence.
@@ -87,11 +89,10 @@ type Pace struct {
 	// differ in speed. Zero is 8 seconds.
 	Dead time.Duration
 	// HandOver bounds the wait for what is under way before a partition is given
-	// to another replica, and before a replica leaves without Redis. Zero is 5
-	// seconds.
+	// to another replica. Zero is 5 seconds.
 	HandOver time.Duration
-	// Patience is how long the last replica, while it stops, waits for broadcasts
-	// none of which ends. Zero is 10 seconds.
+	// Patience is how long a replica that stops waits while nothing moves: neither
+	// does a broadcast end nor does Redis take one. Zero is 1.5 seconds.
 	Patience time.Duration
 	// Look is how often partitions are looked at that nobody told news of, and
 	// how often it is asked what has ended. Zero is 1 second.
@@ -110,7 +111,7 @@ func NewBroadcasts(cfg BroadcastsConfig) *Broadcasts {
 	if cfg.MostUnderWay == 0 {
 		cfg.MostUnderWay = 20_000
 	}
-	b := &Broadcasts{cfg: cfg, client: ownClient(cfg.Client), keys: newLogKeys(cfg.Namespace), scripts: newScripts()}
+	b := &Broadcasts{cfg: cfg, client: ownClient(cfg.Client, logConnections), keys: newLogKeys(cfg.Namespace), scripts: newScripts()}
 	b.fleet = newFleet(cfg.Replica, cfg.Pace)
 	b.heart = newHeart(b)
 	b.appender = newAppender(b)
@@ -125,7 +126,7 @@ func (p *Pace) setDefaults() {
 		otherwise time.Duration
 	}{
 		{&p.Beat, time.Second}, {&p.Fence, 4 * time.Second}, {&p.Dead, 8 * time.Second},
-		{&p.HandOver, 5 * time.Second}, {&p.Patience, 10 * time.Second}, {&p.Look, time.Second},
+		{&p.HandOver, 5 * time.Second}, {&p.Patience, 1500 * time.Millisecond}, {&p.Look, time.Second},
 	} {
 		if *setting.value == 0 {
 			*setting.value = setting.otherwise
@@ -136,10 +137,10 @@ func (p *Pace) setDefaults() {
 // ownClient reaches the same server by connections that nobody else can use up.
 // A call that failed is not repeated behind the log's back: of entries that were
 // taken by the first try, the second would not tell.
-func ownClient(like *redis.Client) *redis.Client {
+func ownClient(like *redis.Client, connections int) *redis.Client {
 	options := *like.Options()
 	options.MaxRetries = -1
-	options.PoolSize = logConnections
+	options.PoolSize = connections
 	options.MinIdleConns = 0
 	return redis.NewClient(&options)
 }
@@ -164,7 +165,7 @@ func (b *Broadcasts) Close() error {
 		b.ended.Wait()
 		b.leave()
 	}
-	return b.client.Close()
+	return errors.Join(b.client.Close(), b.heart.client.Close())
 }
 
 // Fleet is what this replica knows of the others.

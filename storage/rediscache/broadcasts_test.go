@@ -30,14 +30,22 @@ func TestBroadcastsOnRedisMeetTheContract(t *testing.T) {
 	})
 }
 
-// broadcasts opens a replica of a log until the test ends.
+// broadcasts opens a replica of a log that nobody has used before, until the test
+// ends.
 func broadcasts(t testing.TB, url string, cfg rediscache.BroadcastsConfig) *rediscache.Broadcasts {
+	t.Helper()
+	cfg.Fresh = true
+	return open(t, url, cfg)
+}
+
+// open opens a replica of a log until the test ends.
+func open(t testing.TB, url string, cfg rediscache.BroadcastsConfig) *rediscache.Broadcasts {
 	t.Helper()
 	sealer, err := seal.New([]string{storagetest.Secret(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := rediscache.NewClient(url)
+	c, err := rediscache.NewClient(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

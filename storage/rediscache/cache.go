@@ -25,6 +25,9 @@ var fillScript string
 //go:embed forget.lua
 var forgetScript string
 
+// wrongType begins Redis' refusal to use a key as what it is not.
+const wrongType = "WRONGTYPE"
+
 // mostAhead bounds how far beyond a gap the newest change may be before the
 // copy is thrown away.
 const mostAhead = 1000
@@ -77,6 +80,10 @@ func New(config Config) *Cache {
 // of keys, counts as none, so that the caller replaces it.
 func (c *Cache) Load(ctx context.Context) (parties.Record, bool, error) {
 	fields, err := c.client.HGetAll(ctx, c.key).Result()
+	if redis.HasErrorPrefix(err, wrongType) {
+		c.unreadable(ctx, err)
+		return parties.Record{}, false, nil
+	}
 	if err != nil {
 		return parties.Record{}, false, fmt.Errorf("load the cached directory: %w", err)
 	}

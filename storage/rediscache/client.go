@@ -2,14 +2,18 @@ package rediscache
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"busbar/storage/lines"
 )
 
 // The bounds of the client. Nothing that answers a request waits for Redis, so
@@ -26,8 +30,9 @@ const (
 )
 
 // NewClient makes a client for a redis:// or rediss:// URL, without connecting.
-// The error never holds the password.
-func NewClient(redisURL string) (*redis.Client, error) {
+// Its connections are among the lines; nil: nobody cuts them. The error never
+// holds the password.
+func NewClient(redisURL string, through *lines.Lines) (*redis.Client, error) {
 	muteLibrary()
 	if _, err := url.Parse(redisURL); err != nil {
 		// url's error quotes the URL, and its cause may quote a part of it.
@@ -58,10 +63,35 @@ func NewClient(redisURL string) (*redis.Client, error) {
 	// One retry is enough, and a dial is not retried within it.
 	options.DialerRetries = 1
 	options.ContextTimeoutEnabled = true
+	// To say which library calls would cost a slow network one more round trip on
+	// each connection.
+	options.DisableIdentity = true
+	options.Dialer = dialer(options, through)
 	// The server's maintenance push is a feature of one vendor; asking others
 	// for it costs a round trip on each connection.
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(options), nil
+}
+
+// dialer connects as go-redis would, but through the lines.
+func dialer(options *redis.Options, through *lines.Lines) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if through == nil {
+		through = lines.New()
+	}
+	timeout, encryption := options.DialTimeout, options.TLSConfig
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		conn, err := through.Dial(ctx, network, address)
+		if err != nil || encryption == nil {
+			return conn, err
+		}
+		encrypted := tls.Client(conn, encryption)
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return encrypted, nil
+	}
 }
 
 // muteLibrary stops go-redis from writing to stderr past the hub's log: its logger

@@ -34,6 +34,8 @@
 // The keys, all with the hash tag of the namespace, since scripts touch several:
 //
 //	epoch                       random; an emptied Redis gets another
+//	settled                     the epoch, once nobody can hold partitions of
+//	                            before it any more
 //	beats                       replica: "NUMBER FORMAT", or "NUMBER -" when it
 //	                            does no work; counted up with each sign of life
 //	broadcasts:FORMAT:0 to 31   streams of what has not ended, by object
@@ -56,8 +58,12 @@
 // ago. Leases change by compare-and-set, and each take asks for the lease, so
 // that one that was frozen takes nothing. After Redis has lost leases, those
 // that a replica did not hold are free to it only after Pace.Fence: their owner
-// may not know yet. Only a replica that starts in that moment cannot know that
-// there is something to wait for.
+// may not know yet. One that starts waits as well, unless a replica has watched the
+// epoch for that long and says so in Redis (settled), or nothing was ever accepted.
+//
+// Beats have a connection of their own, and take and give back leases in the same
+// round trip. So a call may take nearly half of Pace.Fence. Beyond that nobody takes
+// partitions: they would be lost before the next beat is answered.
 //
 // An entry is acknowledged and deleted when all its legs have ended. Of what is
 // in a stream up to where the group has come, nobody knows how far it was sent:
@@ -73,7 +79,9 @@
 // Redis must not evict keys of the log (maxmemory-policy noeviction or one of the
 // volatile ones); another policy is warned of. One that is full refuses new
 // broadcasts, which wait in memory; those that it has are delivered and leave it. A
-// stream that was deleted is noticed, and counts as an emptied Redis.
+// stream that was deleted is noticed, and counts as an emptied Redis; so does a key
+// that is of another kind than it must be, or a stream without its group: they are
+// thrown away first.
 //
 // Shares tells the replicas, for as long as a few seconds, how much busy platforms
 // ask of each of them.

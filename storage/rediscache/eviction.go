@@ -11,7 +11,7 @@ const policyField = "maxmemory_policy:"
 // warnOfEviction logs that Redis may throw away a part of the log to make room:
 // of what is gone nobody can always tell. One that does not say is believed.
 func (b *Broadcasts) warnOfEviction(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Pace.Fence/2)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	info, err := b.client.Info(ctx, "memory").Result()
 	if err != nil {

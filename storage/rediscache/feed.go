@@ -70,6 +70,9 @@ func (f *Feed) Report(ctx context.Context, figures []byte) (listened bool, err e
 	pipe.PExpire(ctx, f.reports, time.Minute)
 	subscribers := pipe.PubSubNumSub(ctx, f.channel)
 	if _, err := pipe.Exec(ctx); err != nil {
+		if redis.HasErrorPrefix(err, wrongType) { // somebody wrote over it
+			_ = f.client.Del(ctx, f.reports).Err()
+		}
 		return false, fmt.Errorf("report figures: %w", err)
 	}
 	return subscribers.Val()[f.channel] > f.listening.Load(), nil

@@ -2,6 +2,9 @@
 -- beyond the new revision stays. KEYS: the copy. ARGV: revision, then field and
 -- row of each platform and of the agreements.
 local copy, revision = KEYS[1], tonumber(ARGV[1])
+if redis.call('TYPE', copy).ok ~= 'hash' then
+  redis.call('DEL', copy) -- somebody wrote over it
+end
 local stands = tonumber(redis.call('HGET', copy, 'revision'))
 if stands and stands > revision then
   return 0

@@ -77,10 +77,11 @@ func (b *Broadcasts) lookFirst(ctx context.Context) error {
 	for _, q := range list {
 		keys = append(keys, b.keys.streams[q.partition])
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Pace.Fence/2)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	reply, err := b.scripts.first.Run(ctx, b.client, keys, epoch, call).StringSlice()
 	if err != nil {
+		b.suspect(err)
 		return err
 	}
 	if !b.kept(reply, epoch) || len(reply) != 1+len(list) {
@@ -123,10 +124,11 @@ func (b *Broadcasts) lookLeft(ctx context.Context) {
 	list, epoch, call := b.appender.questions()
 	for _, q := range list {
 		keys := []string{b.keys.epoch, b.keys.calls(b.cfg.Replica), b.keys.streams[q.partition]}
-		short, cancel := context.WithTimeout(ctx, b.cfg.Pace.Fence/2)
+		short, cancel := context.WithTimeout(ctx, readTimeout)
 		reply, err := b.scripts.left.Run(short, b.client, keys,
 			epoch, call, group, q.first.String(), q.last.String(), mostLeft).StringSlice()
 		cancel()
+		b.suspect(err)
 		if err != nil || !b.kept(reply, epoch) || len(reply) < 2 {
 			return
 		}

@@ -60,7 +60,7 @@ func TestRunEndsSoonThoughRedisHangs(t *testing.T) {
 	}
 	namespace := storagetest.Namespace(t)
 	log := rediscache.NewBroadcasts(rediscache.BroadcastsConfig{
-		Client: through, Namespace: namespace, Replica: "hangs", Sealer: sealer,
+		Client: through, Namespace: namespace, Replica: "hangs", Sealer: sealer, Fresh: true,
 		Pace: rediscache.Pace{Fence: time.Second, Dead: 2 * time.Second, HandOver: 100 * time.Millisecond, Look: 50 * time.Millisecond},
 	})
 	log.Start()

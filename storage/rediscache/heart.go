@@ -2,19 +2,19 @@ package rediscache
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // heart gives a replica's signs of life, and hears those of the others. What it
 // hears is passed on to whoever needs it, after each beat.
 type heart struct {
 	log *Broadcasts
+	// client has one connection, which nothing else delays.
+	client *redis.Client
 	// began is where the replica's clock counts from.
 	began time.Time
 	// term is the time in which this replica may hold partitions.
@@ -23,17 +23,31 @@ type heart struct {
 	told atomic.Int64
 	// soon asks for a beat at once.
 	soon chan struct{}
+	// broken tells that a key of the log is of another kind than it must be.
+	broken atomic.Bool
+	// hopeless tells that it could not be seen to, which is logged once.
+	hopeless bool
+	health   health
 
 	// The rest is the beating goroutine's own.
 	beats    int64
 	answered int64 // the last beat that Redis has answered
 	epoch    string
-	// settled is when partitions may be taken that this replica did not hold:
-	// after Redis lost something, their owners may not know it yet.
+	// since is when it was first answered in this epoch, with nothing lost.
+	since time.Duration
+	// settled is when partitions may be taken that this replica did not hold: their
+	// owners may not know yet what Redis has lost.
 	settled time.Duration
-	// heard is when the last answer came; failing tells that none came since.
-	heard   time.Duration
-	failing bool
+	// believes tells that Redis knows whether that is so already: not when it has
+	// lost the tail only.
+	believes bool
+	// heard is when the last answer came.
+	heard time.Duration
+	// wants and leaves are the leases that the next beat takes and gives back.
+	wants  wants
+	leaves []any
+	// leases counts those of this replica.
+	leases int64
 }
 
 // term is a time in which no sign of life was late. Once it is over it does not
@@ -47,7 +61,8 @@ type term struct {
 const notSooner = 20 * time.Millisecond
 
 func newHeart(b *Broadcasts) *heart {
-	h := &heart{log: b, began: time.Now(), soon: make(chan struct{}, 1)}
+	h := &heart{log: b, client: ownClient(b.cfg.Client, 1), began: time.Now(), soon: make(chan struct{}, 1)}
+	h.health.logger, h.health.bound = b.cfg.Logger, b.cfg.Pace.Fence/2
 	h.term.Store(&term{})
 	return h
 }
@@ -81,22 +96,11 @@ func (h *heart) run(ctx context.Context) {
 	tick := time.NewTicker(h.log.cfg.Pace.Beat)
 	defer tick.Stop()
 	for {
-		began := h.clock()
-		view, err := h.beat(ctx)
+		h.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		h.tell(ctx, err)
-		if err == nil {
-			h.learn(ctx, began, view)
-		}
-		pause := time.NewTimer(min(notSooner, h.log.cfg.Pace.Beat))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return
-		case <-pause.C:
-		}
+		pause(ctx, min(notSooner, h.log.cfg.Pace.Beat))
 		select {
 		case <-ctx.Done():
 			return
@@ -106,91 +110,99 @@ func (h *heart) run(ctx context.Context) {
 	}
 }
 
-// tell logs when Redis goes and comes back.
-func (h *heart) tell(ctx context.Context, err error) {
-	switch {
-	case err != nil && !h.failing:
-		h.failing = true
-		h.log.fleet.unheard()
-		h.log.cfg.Logger.WarnContext(ctx, "redis does not answer: broadcasts are accepted and wait", "error", err)
-	case err == nil && h.failing:
-		h.failing = false
-		h.log.cfg.Logger.InfoContext(ctx, "redis answers again: broadcasts go on")
+// once beats, and passes on what it heard.
+func (h *heart) once(ctx context.Context) {
+	if h.broken.Swap(false) {
+		h.log.repair(ctx)
 	}
+	began := h.clock()
+	view, err := h.beat(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	h.health.tell(ctx, h.clock()-began, err)
+	if err != nil {
+		h.wants, h.leaves = wants{}, nil // by then others may stand there
+		h.log.suspect(err)
+		h.log.fleet.unheard()
+		return
+	}
+	h.learn(ctx, began, view)
 }
 
-// view is what a beat is answered.
-type view struct {
-	epoch, before string
-	beats, leases map[string]string
-}
-
-// beat is given up early enough for another before the term is over.
+// beat gives a sign of life, with the leases that are to be taken and given back.
+// It is given up early enough for another before the term is over; unless none was
+// answered so soon, as when the connection has to be made first.
 func (h *heart) beat(ctx context.Context) (view, error) {
 	b := h.log
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Pace.Fence/2)
+	patience := b.cfg.Pace.Fence / 2
+	if !h.health.well() {
+		patience = max(patience, readTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	h.beats++
-	arguments := []any{string(b.cfg.Replica), sign(h.beats, b.works()), rand.Text(), b.keys.channel}
-	for id, beat := range b.fleet.longDead() {
-		arguments = append(arguments, string(id), beat)
+	// By their sources: they go together, in one round trip.
+	pipe := h.client.Pipeline()
+	taken := redis.NewCmd(ctx)
+	if len(h.wants.arguments) > 0 {
+		taken = b.scripts.lease.Eval(ctx, pipe, []string{b.keys.epoch, b.keys.beats, b.keys.leases}, h.wants.arguments...)
 	}
-	keys := []string{b.keys.epoch, b.keys.beats, b.keys.leases, b.keys.calls(b.cfg.Replica)}
-	reply, err := b.scripts.beat.Run(ctx, b.client, keys, arguments...).Slice()
-	if err != nil {
+	if len(h.leaves) > 0 {
+		b.scripts.free.Eval(ctx, pipe, []string{b.keys.leases}, append([]any{b.keys.channel}, h.leaves...)...)
+	}
+	keys := []string{b.keys.epoch, b.keys.settled, b.keys.beats, b.keys.leases, b.keys.calls(b.cfg.Replica)}
+	told := b.scripts.beat.Eval(ctx, pipe, keys, h.sign()...)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return view{}, fmt.Errorf("give a sign of life: %w", err)
 	}
-	if len(reply) != 4 {
-		return view{}, errUnexpected
+	v, err := readView(told)
+	if err != nil || len(h.wants.arguments) == 0 {
+		return v, err
 	}
-	var v view
-	v.epoch, _ = reply[0].(string)
-	v.before, _ = reply[1].(string)
-	beats, err1 := readPairs(reply[2])
-	leases, err2 := readPairs(reply[3])
-	v.beats, v.leases = beats, leases
-	return v, errors.Join(err1, err2)
-}
-
-// sign is a beat: its number, and the format of the streams that the replica
-// works, or - when it works none.
-func sign(n int64, works bool) string {
-	if works {
-		return strconv.FormatInt(n, 10) + " " + logFormat
-	}
-	return strconv.FormatInt(n, 10) + " -"
-}
-
-func readSign(beat string) (n int64, works string) {
-	number, works, _ := strings.Cut(beat, " ")
-	n, _ = strconv.ParseInt(number, 10, 64)
-	return n, works
+	v.taken, err = taken.StringSlice()
+	return v, err
 }
 
 // learn passes on what a beat was answered, which began at a time.
 func (h *heart) learn(ctx context.Context, began time.Duration, v view) {
 	b, now := h.log, h.clock()
-	emptied := h.epoch != "" && v.epoch != h.epoch
 	before, _ := readSign(v.before)
-	wentBack := v.before != "" && before < h.answered
-	if emptied || wentBack {
-		// Others may hold what no longer stands there, for as long as a term.
-		h.settled = now + b.cfg.Pace.Fence
-		b.cfg.Logger.WarnContext(ctx, "redis has lost what it had; what has not ended is appended again", "everything", emptied)
+	l := loss{emptied: h.epoch != "" && v.epoch != h.epoch, tail: v.before != "" && before < h.answered}
+	if l.any() {
+		b.cfg.Logger.WarnContext(ctx, "redis has lost what it had; what has not ended is appended again", "everything", l.emptied)
 	}
 	another := v.epoch != h.epoch
+	if another || l.any() {
+		// Others may hold what no longer stands there, for as long as a term.
+		h.since, h.settled, h.believes = now, now+b.cfg.Pace.Fence, !l.tail
+	}
+	if v.settled && h.believes {
+		h.settled = min(h.settled, now)
+	}
 	b.acks.learn(v.epoch)
 	h.epoch, h.answered = v.epoch, h.beats
 	b.appender.learn(v.epoch)
-	b.fleet.observe(now, v.beats, emptied || now-h.heard > b.cfg.Pace.Fence)
+	b.fleet.observe(now, v.beats, l.emptied || now-h.heard > b.cfg.Pace.Fence)
 	h.heard = now
 	h.extend(began + b.cfg.Pace.Fence)
-	b.divide(ctx, v, emptied || wentBack, emptied)
+	if !l.any() { // else the leases may be those of others
+		b.begin(h.wants, v)
+	}
+	h.wants, h.leaves = b.divide(v, l)
+	if len(h.wants.arguments)+len(h.leaves) > 0 {
+		h.hurry()
+	}
 	h.told.Add(1)
 	if another {
-		b.warnOfEviction(ctx)
+		b.ended.Go(func() { b.warnOfEviction(ctx) })
 	}
 }
+
+// loss is what Redis has lost since the last beat.
+type loss struct{ emptied, tail bool }
+
+func (l loss) any() bool { return l.emptied || l.tail }
 
 // extend lets the term last until a time, or begins another if it is over.
 func (h *heart) extend(until time.Duration) {

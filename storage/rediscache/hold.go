@@ -135,6 +135,8 @@ func (h *hold) finish() {
 		case <-look.C:
 		case <-late.C:
 			waiting = false
+		case <-h.run.cut:
+			waiting = false
 		}
 	}
 	freeing := h.held()
@@ -156,6 +158,7 @@ func (h *hold) call(ask func(ctx context.Context) ([]any, error)) ([]any, error)
 	defer cancel()
 	reply, err := ask(ctx)
 	if err != nil {
+		h.log.suspect(err)
 		// Over a slow network the bodies may have been too many.
 		h.most = max(1, h.most/4)
 		return nil, err

@@ -32,23 +32,31 @@ type wanted struct {
 	beat  string
 }
 
-// divide takes, keeps and hands over partitions, so that each is where it
-// belongs. It is called after each beat, with its answer; lost tells that Redis
-// has less than it had, emptied that it has nothing of it.
-func (b *Broadcasts) divide(ctx context.Context, v view, lost, emptied bool) {
+// wants are the leases that a beat is to take.
+type wants struct {
+	run       *run
+	epoch     string
+	leases    map[int]string
+	from      map[int]routing.ReplicaID
+	arguments []any
+}
+
+// divide keeps and hands over partitions, so that each is where it belongs, and
+// tells which leases the next beat is to take and to give back. It is called after
+// each beat, with its answer.
+func (b *Broadcasts) divide(v view, lost loss) (next wants, left []any) {
 	r := b.current()
-	if r != nil && lost {
+	if r != nil && lost.any() {
 		r.remember()
 	}
 	var list []wanted
-	var left []any // leases of ours that nobody uses
 	mine := b.share(r)
 	for p := range partitions {
 		lease := v.leases[strconv.Itoa(p)]
 		owner := ownerOf(lease)
 		if r != nil {
 			if h := r.hold(p); h != nil {
-				r.check(h, lease, mine[p], emptied)
+				r.check(h, lease, mine[p], lost.emptied)
 				continue
 			}
 		}
@@ -61,12 +69,10 @@ func (b *Broadcasts) divide(ctx context.Context, v view, lost, emptied bool) {
 			left = append(left, p, lease)
 		}
 	}
-	if len(left) > 0 {
-		b.free(ctx, left...)
-	}
 	if len(list) > 0 {
-		b.acquire(ctx, r, list)
+		next = b.heart.claim(r, list)
 	}
+	return next, left
 }
 
 // share tells which partitions belong here. Of what is left when this replica
@@ -96,7 +102,7 @@ func (b *Broadcasts) share(r *run) (mine [partitions]bool) {
 // wants tells whether a partition can be taken, and from whom.
 func (b *Broadcasts) wants(r *run, partition int, lease string, owner routing.ReplicaID) (wanted, bool) {
 	w := wanted{partition: partition, seen: lease}
-	if b.heart.clock() < b.heart.settled && !r.again[partition] {
+	if b.heart.health.tooSlow() || b.heart.clock() < b.heart.settled && !r.again[partition] {
 		return w, false
 	}
 	if owner == "" || owner == b.cfg.Replica {
@@ -113,32 +119,32 @@ func ownerOf(lease string) routing.ReplicaID {
 	return routing.ReplicaID(owner)
 }
 
-// acquire takes partitions, and begins to work those that it got.
-func (b *Broadcasts) acquire(ctx context.Context, r *run, list []wanted) {
+// claim makes leases of this replica for partitions.
+func (h *heart) claim(r *run, list []wanted) wants {
+	w := wants{
+		run: r, epoch: h.epoch, leases: make(map[int]string, len(list)), from: make(map[int]routing.ReplicaID, len(list)),
+		arguments: []any{h.epoch},
+	}
+	for _, p := range list {
+		h.leases++
+		w.leases[p.partition] = string(h.log.cfg.Replica) + " " + strconv.FormatInt(h.leases, 10)
+		w.from[p.partition] = p.owner
+		w.arguments = append(w.arguments, p.partition, p.seen, w.leases[p.partition], string(p.owner), p.beat)
+	}
+	return w
+}
+
+// begin works the partitions whose leases a beat took. A Run that has ended does
+// not: then the next beat gives them back.
+func (b *Broadcasts) begin(w wants, v view) {
 	t := b.heart.term.Load()
-	epoch := b.heart.epoch
-	arguments := []any{epoch}
-	leases := make(map[int]string, len(list))
-	from := make(map[int]routing.ReplicaID, len(list))
-	for _, w := range list {
-		b.leases++
-		leases[w.partition] = string(b.cfg.Replica) + " " + strconv.FormatInt(b.leases, 10)
-		from[w.partition] = w.owner
-		arguments = append(arguments, w.partition, w.seen, leases[w.partition], string(w.owner), w.beat)
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Pace.Fence/2)
-	defer cancel()
-	taken, err := b.scripts.lease.Run(ctx, b.client, []string{b.keys.epoch, b.keys.beats, b.keys.leases}, arguments...).StringSlice()
-	if err != nil {
-		return // the next beat says the same, and logs it; what was taken is seen then
-	}
-	for _, name := range taken {
+	for _, name := range v.taken {
 		p, err := strconv.Atoi(name)
-		if err != nil || leases[p] == "" {
+		if err != nil || w.leases[p] == "" || w.run != b.current() || w.epoch != v.epoch {
 			continue
 		}
-		r.begin(&hold{
-			log: b, run: r, partition: p, lease: leases[p], from: from[p], epoch: epoch, term: t, most: mostTaken,
+		w.run.begin(&hold{
+			log: b, run: w.run, partition: p, lease: w.leases[p], from: w.from[p], epoch: w.epoch, term: t, most: mostTaken,
 			stop: make(chan struct{}), wake: make(chan struct{}, 1), underWay: make(map[streamID]struct{}),
 		})
 	}

@@ -9,6 +9,9 @@ local life = tonumber(ARGV[2])
 local sums = {}
 for i, key in ipairs(KEYS) do
 	local sum = 0
+	if redis.call('TYPE', key).ok ~= 'hash' then
+		redis.call('DEL', key) -- somebody wrote over it
+	end
 	local fields = redis.call('HGETALL', key)
 	for f = 1, #fields, 2 do
 		if fields[f] ~= ARGV[1] then

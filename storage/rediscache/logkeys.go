@@ -26,18 +26,18 @@ const (
 	consumer = "owner"
 )
 
-// logConnections bounds the log's connections: the heart, the appender, the
+// logConnections bounds the log's connections beside the heart's: the appender, the
 // acknowledgements, the question what has ended, and those that take, which are
 // no more than takers at once. So no one waits for another.
 const (
-	takers         = 4
+	takers         = 8
 	logConnections = takers + 6
 )
 
 // logKeys are the keys of the log. All have the hash tag of the namespace.
 type logKeys struct {
-	// epoch and beats are common to all formats.
-	epoch, beats           string
+	// epoch, settled and beats are common to all formats.
+	epoch, settled, beats  string
 	leases, newest, callOf string
 	channel                string
 	streams                [partitions]string
@@ -47,7 +47,7 @@ func newLogKeys(namespace string) logKeys {
 	prefix := "busbar:{" + namespace + "}:"
 	log := prefix + "broadcasts:" + logFormat + ":"
 	k := logKeys{
-		epoch: prefix + "epoch", beats: prefix + "beats",
+		epoch: prefix + "epoch", settled: prefix + "settled", beats: prefix + "beats",
 		leases: log + "leases", newest: log + "newest", callOf: log + "calls:", channel: log + "news",
 	}
 	for p := range k.streams {
@@ -92,12 +92,18 @@ var firstScript string
 //go:embed left.lua
 var leftScript string
 
-type scripts struct{ beat, lease, free, append, take, pending, acknowledge, first, left *redis.Script }
+//go:embed repair.lua
+var repairScript string
+
+type scripts struct {
+	beat, lease, free, append, take, pending, acknowledge, first, left, repair *redis.Script
+}
 
 func newScripts() scripts {
 	return scripts{
 		beat: redis.NewScript(beatScript), lease: redis.NewScript(leaseScript), free: redis.NewScript(freeScript),
 		append: redis.NewScript(appendScript), take: redis.NewScript(takeScript), pending: redis.NewScript(pendingScript),
 		acknowledge: redis.NewScript(acknowledgeScript), first: redis.NewScript(firstScript), left: redis.NewScript(leftScript),
+		repair: redis.NewScript(repairScript),
 	}
 }

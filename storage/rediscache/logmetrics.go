@@ -26,7 +26,13 @@ func newLogMetrics(b *Broadcasts, reg prometheus.Registerer) *logMetrics {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
 			func() float64 { return float64(value()) }))
 	}
-	reg.MustRegister(m.again, m.takenOver, m.unreadable)
+	reg.MustRegister(m.again, m.takenOver, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "busbar_log_beat_seconds",
+		Help: "How long the last sign of life to Redis was under way. At two seconds and more partitions cannot be held.",
+	}, func() float64 {
+		took, _ := b.heart.health.last()
+		return took.Seconds()
+	}))
 	gauge("busbar_log_open", "Broadcasts accepted here that have not ended.", b.appender.count)
 	gauge("busbar_log_waiting", "Of them, those that Redis does not have.", b.appender.waiting)
 	gauge("busbar_log_partitions", "Partitions that this replica works.", func() int { n, _ := b.working(); return n })

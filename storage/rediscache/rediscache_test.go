@@ -22,7 +22,7 @@ func TestCacheOnRedisMeetsTheContract(t *testing.T) {
 
 func client(t *testing.T, url string) *redis.Client {
 	t.Helper()
-	c, err := rediscache.NewClient(url)
+	c, err := rediscache.NewClient(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +163,7 @@ func TestADamagedCopyIsNone(t *testing.T) {
 	for _, damage := range []func(key string) error{
 		func(key string) error { return redis.HDel(t.Context(), key, "revision").Err() },
 		func(key string) error { return redis.HSet(t.Context(), key, "p:x", "{").Err() },
+		func(key string) error { return redis.Set(t.Context(), key, "not the hub's", 0).Err() },
 	} {
 		fill(t, c, 1, storagetest.FullPlatform("NL"))
 		if err := damage("busbar:{" + namespace + "}:directory:3"); err != nil {
@@ -260,7 +261,7 @@ func TestARedisURLIsReadWithoutLeakingItsPassword(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, err := rediscache.NewClient(test.url)
+			c, err := rediscache.NewClient(test.url, nil)
 			if (err == nil) != test.ok {
 				t.Fatalf("NewClient: %v", err)
 			}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-
-	"busbar/catalog"
-	"busbar/routing"
 )
 
 // errLost says that another replica has the partition.
@@ -17,15 +14,7 @@ var errLost = errors.New("the lease of the partition is lost")
 // nothing is left of it.
 func (h *hold) resume() (done bool, err error) {
 	n := 0
-	pointless, err := h.superseded()
-	if err != nil {
-		return false, err
-	}
 	err = h.pending(func(e *entry, newest int64) bool {
-		if pointless[e.id] {
-			h.log.acks.add(h.partition, e.id, h.epoch)
-			return true
-		}
 		n++
 		h.hand(e, true, newest)
 		return h.takes() && h.count() < h.log.cfg.MostUnderWay
@@ -79,45 +68,4 @@ func (h *hold) pending(each func(e *entry, newest int64) bool) error {
 			return nil
 		}
 	}
-}
-
-// superseded are the pending entries about Tokens that a newer pending PUT makes
-// pointless. Of what the catalog keeps, whoever sends it finds out.
-func (h *hold) superseded() (map[streamID]bool, error) {
-	type token struct {
-		id     streamID
-		parcel int64
-	}
-	of := make(map[string][]token)
-	newest := make(map[string]token)
-	err := h.pending(func(e *entry, _ int64) bool {
-		if _, sealed := e.fields[sealedField]; !sealed {
-			return h.takes()
-		}
-		b, err := e.decode(h.partition, h.log.cfg.Sealer)
-		if err != nil || catalog.Keeps(b.Module) {
-			return h.takes()
-		}
-		key, t := sameTarget(b), token{e.id, b.Parcel}
-		of[key] = append(of[key], t)
-		// In the order of the stream; parcels may have been appended in another.
-		if last, ok := newest[key]; b.Method == "PUT" && (!ok || b.Parcel >= last.parcel) {
-			newest[key] = t
-		}
-		return h.takes()
-	})
-	pointless := make(map[streamID]bool)
-	for key, put := range newest {
-		for _, t := range of[key] {
-			if t.parcel < put.parcel || t.parcel == put.parcel && t.id.before(put.id) {
-				pointless[t.id] = true
-			}
-		}
-	}
-	return pointless, err
-}
-
-// sameTarget is equal for pushes of which a later PUT replaces the earlier.
-func sameTarget(b *routing.Broadcast) string {
-	return b.Object + "\x00" + b.Path + "\x00" + b.Query
 }

@@ -16,6 +16,9 @@ type run struct {
 	// stopping tells that Run is to end, alone that nobody else is there for what
 	// is left, left that nothing more is begun.
 	stopping, alone, left atomic.Bool
+	// cut is closed when nobody waits any more for what is under way.
+	cut     chan struct{}
+	cutOnce sync.Once
 	// moved counts what was handed over and what has ended.
 	moved atomic.Int64
 	taken chan struct{} // bounds those that take at once
@@ -36,12 +39,12 @@ const drainEvery = 20 * time.Millisecond
 
 // Run implements routing.BroadcastLog. Of several at once one runs. When ctx
 // ends, what is left is for the other replicas; if there are none it goes on until
-// the streams are empty. Without Redis, or when nothing ends any more, it leaves
+// the streams are empty. When nothing moves any more, as without Redis, it leaves
 // the rest as it is: the next one to take the partitions over gets it again.
 func (b *Broadcasts) Run(ctx context.Context, deliver func(routing.Handed)) {
 	b.running.Lock()
 	defer b.running.Unlock()
-	r := &run{log: b, deliver: deliver, taken: make(chan struct{}, takers)}
+	r := &run{log: b, deliver: deliver, taken: make(chan struct{}, takers), cut: make(chan struct{})}
 	r.alone.Store(true)
 	b.mu.Lock()
 	b.now = r
@@ -53,6 +56,9 @@ func (b *Broadcasts) Run(ctx context.Context, deliver func(routing.Handed)) {
 	r.stopping.Store(true)
 	b.appender.stopping.Store(true)
 	b.heart.hurry()
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watch(ended) })
 	r.drain()
 	r.mu.Lock()
 	r.left.Store(true)
@@ -63,35 +69,70 @@ func (b *Broadcasts) Run(ctx context.Context, deliver func(routing.Handed)) {
 		}
 	}
 	r.working.Wait()
+	close(ended)
+	watching.Wait()
 	b.mu.Lock()
 	b.now = nil
 	b.mu.Unlock()
 	b.heart.hurry()
 }
 
-// drain returns when this replica has nothing more to do.
+// CutShort implements routing.BroadcastLog.
+func (b *Broadcasts) CutShort() {
+	if r := b.current(); r != nil && r.stopping.Load() {
+		r.cutShort()
+	}
+}
+
+func (r *run) cutShort() {
+	r.cutOnce.Do(func() {
+		close(r.cut)
+		r.log.cfg.Logger.Warn("broadcasts are left to other replicas, or to the next start",
+			"not_yet_in_redis", r.log.appender.waiting())
+	})
+}
+
+// watch cuts a Run that is to end short when nothing has moved for long.
+func (r *run) watch(ended <-chan struct{}) {
+	b := r.log
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	moved, waiting, since := r.moved.Load(), b.appender.waiting(), b.heart.clock()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-r.cut:
+			return
+		case <-tick.C:
+		}
+		now := b.heart.clock()
+		if n, w := r.moved.Load(), b.appender.waiting(); n != moved || w != waiting {
+			moved, waiting, since = n, w, now
+		}
+		if now-since > b.cfg.Pace.Patience {
+			r.cutShort()
+		}
+	}
+}
+
+// drain returns when this replica has nothing more to do, or nothing moves.
 func (r *run) drain() {
 	b := r.log
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
-	began := b.heart.clock()
-	moved, since := r.moved.Load(), began
 	// A beat that began after this one stops tells who else is there.
 	told := b.heart.told.Load()
-	for range tick.C {
-		now := b.heart.clock()
-		if n := r.moved.Load(); n != moved {
-			moved, since = n, now
+	for {
+		select {
+		case <-r.cut:
+			return
+		case <-tick.C:
 		}
 		appended := b.appender.idle()
 		switch {
-		case now-since > b.cfg.Pace.Patience, now-began > b.cfg.Pace.HandOver && b.fleet.unanswered():
-			b.cfg.Logger.Warn("broadcasts are left for a replica that comes later", "not_yet_in_redis", b.appender.waiting())
-			return
-		case b.heart.told.Load() < told+2 || !appended && now-began < b.cfg.Pace.HandOver:
-		case !r.alone.Load():
-			return
-		case appended && r.idle() && b.empty():
+		case b.heart.told.Load() < told+2 || !appended:
+		case !r.alone.Load(), r.idle() && b.empty():
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,11 +21,7 @@ type column struct {
 // insertMany inserts rows in their order; conflict is what becomes of those that
 // are there already.
 func insertMany(tx *gorm.DB, table string, columns []column, conflict string) error {
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.name
-	}
-	into := "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ") "
+	into := "INSERT INTO " + table + " " + names(columns) + " "
 	if tx.Name() == "postgres" {
 		return insertArrays(tx, into, columns, conflict)
 	}
@@ -35,13 +32,35 @@ func insertMany(tx *gorm.DB, table string, columns []column, conflict string) er
 // depend on the number of rows, so it is parsed once for all batches. gorm would
 // take the arrays apart; they go past it.
 func insertArrays(tx *gorm.DB, into string, columns []column, conflict string) error {
-	arrays, arguments := make([]string, len(columns)), make([]any, len(columns))
-	for i, c := range columns {
-		arrays[i], arguments[i] = "$"+strconv.Itoa(i+1)+"::"+c.kind+"[]", c.values
-	}
-	statement := into + "SELECT * FROM unnest(" + strings.Join(arrays, ", ") + ") " + conflict
-	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement, arguments...)
+	statement := into + "SELECT * FROM " + unnest(columns, 0) + " " + conflict
+	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, statement, arrays(columns)...)
 	return err
+}
+
+// unnest makes rows of arrays, which are the parameters behind so many others.
+func unnest(columns []column, behind int) string {
+	parameters := make([]string, len(columns))
+	for i, c := range columns {
+		parameters[i] = "$" + strconv.Itoa(behind+i+1) + "::" + c.kind + "[]"
+	}
+	return "unnest(" + strings.Join(parameters, ", ") + ")"
+}
+
+func arrays(columns []column) []any {
+	values := make([]any, len(columns))
+	for i, c := range columns {
+		values[i] = c.values
+	}
+	return values
+}
+
+// names are those of columns, for an INSERT.
+func names(columns []column) string {
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = c.name
+	}
+	return "(" + strings.Join(list, ", ") + ")"
 }
 
 // insertEach executes a prepared statement for each row: SQLite knows no arrays,
@@ -67,4 +86,11 @@ func insertEach(tx *gorm.DB, into string, columns []column, conflict string) err
 		}
 	}
 	return nil
+}
+
+// rising are the numbers in order, each once.
+func rising(numbers []int64) []int64 {
+	sorted := slices.Clone(numbers)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -18,13 +18,18 @@ import (
 type Catalog struct {
 	db      *DB
 	replica routing.ReplicaID
+	// known is the record's clock as it was last seen.
+	known atomic.Pointer[clock]
+	// inVain are how many bytes the last commit sent in vain, since others were
+	// faster.
+	inVain atomic.Int64
 }
 
 var _ catalog.Store = (*Catalog)(nil)
 
 // Catalog gives access to the catalog. What it commits has broadcasts under way,
 // by the replica, until Outbox.Ended says that they have ended.
-func (db *DB) Catalog(replica routing.ReplicaID) *Catalog { return &Catalog{db, replica} }
+func (db *DB) Catalog(replica routing.ReplicaID) *Catalog { return &Catalog{db: db, replica: replica} }
 
 // loadPage is how many objects Load reads by one statement. Pages keep Postgres
 // from sorting the whole table, documents included, once updates have scattered
@@ -34,7 +39,11 @@ const loadPage = 2000
 // Revision implements catalog.Store.
 func (s *Catalog) Revision(ctx context.Context) (int64, error) {
 	now, err := readClock(s.db.read.WithContext(ctx))
-	return now.Revision, fault("read the catalog revision", err)
+	if err != nil {
+		return 0, fault("read the catalog revision", err)
+	}
+	s.known.Store(&now)
+	return now.Revision, nil
 }
 
 // Load implements catalog.Store.
@@ -60,148 +69,104 @@ func (s *Catalog) Load(ctx context.Context, each func(catalog.Row) error) (revis
 	if err != nil {
 		return 0, 0, fault("load the catalog", err)
 	}
+	s.known.Store(&now)
 	return now.Revision, now.LastSeq, nil
 }
 
 // Since implements catalog.Store.
 func (s *Catalog) Since(ctx context.Context, revision int64) (rows []catalog.Row, upTo int64, err error) {
-	err = s.db.snapshot(ctx, func(tx *gorm.DB) error {
-		now, err := readClock(tx)
-		if err != nil || now.Revision <= revision {
-			upTo = now.Revision
-			return err
-		}
-		if upTo, err = partOf(tx, revision, now.Revision); err != nil {
-			return err
-		}
-		rows, err = newerThan(tx, revision, upTo)
-		return err
-	})
+	p, err := readPart(s.db.read.WithContext(ctx), revision)
 	if err != nil {
 		return nil, 0, fault("read what is new in the catalog", err)
 	}
-	return rows, upTo, nil
+	s.known.Store(&p.clock)
+	return p.rows, p.upTo, nil
 }
 
-// sincePage is after how many objects Since ends with their revision, sinceBytes
-// before how many bytes of documents; one revision is given whole.
-const (
-	sincePage  = 2000
-	sinceBytes = 32 << 20
-)
-
-// partOf is the revision that ends a part of what is newer than a revision: that
-// of the last object of a page, or the newest.
-func partOf(tx *gorm.DB, revision, newest int64) (upTo int64, err error) {
-	var sizes []struct{ Revision, Size int64 }
-	err = tx.Raw("SELECT revision, COALESCE(OCTET_LENGTH(document), 0) AS size FROM catalog "+
-		"WHERE revision > ? ORDER BY revision LIMIT ?", revision, sincePage).Scan(&sizes).Error
-	if err != nil {
-		return 0, err
-	}
-	upTo = newest
-	// whole is the last revision that ended before the present one.
-	var whole, present, bytes int64
-	for _, s := range sizes {
-		if s.Revision != present {
-			whole, present = present, s.Revision
-		}
-		if bytes += s.Size; bytes > sinceBytes && whole > 0 {
-			return whole, nil
-		}
-	}
-	if len(sizes) == sincePage {
-		upTo = present
-	}
-	return upTo, nil
-}
-
-// newerThan are the objects with a revision behind the first up to the other.
-func newerThan(tx *gorm.DB, revision, upTo int64) (rows []catalog.Row, err error) {
-	var reader catalogReader
-	_, err = reader.read(tx.Raw("SELECT "+catalogColumns+" FROM catalog WHERE revision > ? AND revision <= ? "+
-		"ORDER BY revision, seq", revision, upTo),
-		func(row catalog.Row) error {
-			rows = append(rows, row)
-			return nil
-		})
-	return rows, err
-}
-
-// At implements catalog.Store.
-func (s *Catalog) At(ctx context.Context, revisions []int64, each func(catalog.Row) error) error {
-	var reader catalogReader
-	for part := range slices.Chunk(rising(revisions), batch) {
-		_, err := reader.read(s.db.read.WithContext(ctx).Raw("SELECT "+catalogColumns+" FROM catalog "+
-			"WHERE revision IN ? ORDER BY revision, seq", part), each)
-		if err != nil {
-			return fault("read what revisions of the catalog have", err)
-		}
-	}
-	return nil
-}
-
-// rising are the numbers in order, each once.
-func rising(numbers []int64) []int64 {
-	sorted := slices.Clone(numbers)
-	slices.Sort(sorted)
-	return slices.Compact(sorted)
-}
-
-// errNothing rolls a transaction back that has nothing to write.
-var errNothing = errors.New("nothing to write")
-
-// Commit implements catalog.Store. It is never tried again by itself. When
-// decide returns no rows, the revision is the one that newer leads up to.
+// Commit implements catalog.Store. When decide returns no rows, the revision is
+// the one that newer leads up to.
 //
 // Of several rows with one key the last is written. Text that a database cannot
 // hold, which no JSON document contains, is replaced by U+FFFD: one peer's bytes
 // must not fail the batch of all others.
-func (s *Catalog) Commit(ctx context.Context, have int64, decide func(newer []catalog.Row, revision, lastSeq int64) []catalog.Row) (revision int64, err error) {
+func (s *Catalog) Commit(ctx context.Context, have int64, decide catalog.Decide) (revision int64, err error) {
 	began := time.Now()
-	err = s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := limitLocks(tx); err != nil {
-			return err
-		}
-		next, err := raiseClock(tx)
-		if err != nil {
-			return err
-		}
-		var newer []catalog.Row
-		if have < next.Revision-1 {
-			// The raised clock keeps other writers out, and what they committed
-			// before is visible: Postgres looks anew in each statement.
-			upTo, err := partOf(tx, have, next.Revision)
-			if err != nil {
-				return err
-			}
-			if upTo < next.Revision {
-				return catalog.ErrBehind
-			}
-			if newer, err = newerThan(tx, have, next.Revision); err != nil {
-				return err
-			}
-		}
-		revision = next.Revision
-		rows := decide(newer, next.Revision, next.LastSeq)
-		if len(rows) == 0 {
-			revision--
-			return errNothing
-		}
-		if err := noteCommit(tx, next.Revision, s.replica, rows); err != nil {
-			return err
-		}
-		return write(tx, rows, next)
-	})
+	if s.db.write.Name() == "postgres" {
+		revision, err = s.commitBesideOthers(ctx, have, decide)
+	} else {
+		revision, err = s.commitAlone(ctx, have, decide)
+	}
 	switch {
 	case errors.Is(err, catalog.ErrBehind):
 		return 0, catalog.ErrBehind
 	case interrupted(err, began):
 		return 0, fmt.Errorf("%w: %v", catalog.ErrInterrupted, err)
-	case err != nil && !errors.Is(err, errNothing):
+	case err != nil:
 		return 0, fault("write to the catalog", err)
 	}
 	return revision, nil
+}
+
+// commitAlone is for SQLite, where a transaction that writes keeps others out from
+// its beginning.
+func (s *Catalog) commitAlone(ctx context.Context, have int64, decide catalog.Decide) (revision int64, err error) {
+	var before error // the end
+	err = s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		revision, before = s.commitIn(tx, have, decide)
+		return before
+	})
+	if before != nil || noRoom(err) {
+		err = nothingWritten(err)
+	}
+	return revision, err
+}
+
+func (s *Catalog) commitIn(tx *gorm.DB, have int64, decide catalog.Decide) (revision int64, err error) {
+	p, err := readPart(tx, have)
+	if err != nil {
+		return 0, err
+	}
+	if err := p.behind(); err != nil {
+		return 0, err
+	}
+	rows := decide(p.rows, p.Revision+1, p.LastSeq)
+	if len(rows) == 0 {
+		return p.Revision, nil
+	}
+	set, next := columnsOf(rows, p.clock)
+	if err := noteCommit(tx, next.Revision, s.replica, set.objects()); err != nil {
+		return 0, err
+	}
+	if err := insertMany(tx, "catalog", set.columns(), catalogConflict); err != nil {
+		return 0, err
+	}
+	return next.Revision, tx.Exec("UPDATE catalog_clock SET revision = ?, last_seq = ? WHERE id = 1",
+		next.Revision, next.LastSeq).Error
+}
+
+// nothingWritten marks an error that came when nothing could have been written.
+func nothingWritten(err error) error {
+	return fmt.Errorf("%w: %w", catalog.ErrNothingWritten, err)
+}
+
+// Settle implements catalog.Store. The clock's row is locked by a commit until it
+// ends, so that one which is under way is waited for. What was committed is noted
+// until Outbox.Ended, which is told only of what was sent.
+func (s *Catalog) Settle(ctx context.Context, revision int64) (written bool, err error) {
+	err = again(func() error {
+		return s.db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			if err := limitLocks(tx); err != nil {
+				return err
+			}
+			raise := "UPDATE catalog_clock SET revision = ? WHERE id = 1 AND revision = ?"
+			if err := tx.Exec(raise, revision, revision-1).Error; err != nil {
+				return err
+			}
+			return tx.Raw("SELECT EXISTS (SELECT 1 FROM outbox_commits WHERE replica = ? AND revision = ?)",
+				string(s.replica), revision).Scan(&written).Error
+		})
+	})
+	return written, fault("look for a commit", err)
 }
 
 // ForgetDeleted implements catalog.Store.
@@ -220,13 +185,6 @@ type clock struct{ Revision, LastSeq int64 }
 func readClock(tx *gorm.DB) (now clock, err error) {
 	err = tx.Raw("SELECT revision, last_seq FROM catalog_clock").Scan(&now).Error
 	return now, err
-}
-
-// raiseClock locks the row, so that catalog transactions are made one after the
-// other and become visible in the order of their revisions.
-func raiseClock(tx *gorm.DB) (next clock, err error) {
-	err = tx.Raw("UPDATE catalog_clock SET revision = revision + 1 WHERE id = 1 RETURNING revision, last_seq").Scan(&next).Error
-	return next, err
 }
 
 // forget deletes step by step, since a long transaction would hold up the one

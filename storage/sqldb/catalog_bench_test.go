@@ -3,19 +3,25 @@ package sqldb_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
 	"busbar/catalog"
+	"busbar/routing"
 	"busbar/storage/sqldb"
 	"busbar/storage/storagetest"
 )
@@ -24,39 +30,125 @@ import (
 const perCommit = 500
 
 // BenchmarkCommit compares a batch of pushes with the same pushes one by one
-// (performance.md, P7). Nine in ten change an object, the others are new.
+// (performance.md, P7), by one replica and by several at once. Nine in ten change an
+// object, the others are new.
 func BenchmarkCommit(b *testing.B) {
 	for _, rows := range []int{1, perCommit} {
-		b.Run(fmt.Sprint(rows, "RowsOnPostgres"), func(b *testing.B) { benchmarkCommit(b, benchPostgres(b), rows) })
+		for _, replicas := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%dRowsOnPostgresBy%d", rows, replicas), func(b *testing.B) {
+				server := storagetest.Postgres(b)
+				stores := make([]*sqldb.Catalog, replicas)
+				for i := range stores {
+					stores[i] = benchOpen(b, server).Catalog(routing.ReplicaID(fmt.Sprint("replica ", i)))
+				}
+				benchmarkCommit(b, rows, stores...)
+			})
+		}
 		b.Run(fmt.Sprint(rows, "RowsOnSQLite"), func(b *testing.B) {
 			db, err := sqldb.OpenSQLite(b.Context(), b.TempDir()+"/hub.db")
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer db.Close()
-			benchmarkCommit(b, db, rows)
+			benchmarkCommit(b, rows, db.Catalog("a"))
 		})
 	}
 	b.Run("500OneRowUpsertsByGormOn8Connections", benchmarkUpserts)
 }
 
-func benchmarkCommit(b *testing.B, db *sqldb.DB, size int) {
-	store, documents := db.Catalog("a"), newDocuments()
-	have := int64(0)
-	for b.Loop() {
-		var err error
-		have, err = store.Commit(b.Context(), have, func(_ []catalog.Row, revision, _ int64) []catalog.Row {
-			rows := make([]catalog.Row, size)
-			for i := range rows {
-				rows[i] = documents.next()
+func benchmarkCommit(b *testing.B, size int, stores ...*sqldb.Catalog) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var committing sync.WaitGroup
+	b.ResetTimer()
+	for i, store := range stores {
+		documents := newDocuments()
+		documents.of, documents.among = int64(i), int64(len(stores))
+		committing.Go(func() {
+			for have := int64(0); left.Add(-1) >= 0 && !b.Failed(); {
+				rows := make([]catalog.Row, size)
+				for i := range rows {
+					rows[i] = documents.next()
+				}
+				have = commits(b.Context(), b, store, have, func(int64, int64) []catalog.Row { return rows })
 			}
-			return rows
 		})
-		if err != nil {
+	}
+	committing.Wait()
+	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
+}
+
+// commits commits, and follows the record first if that is needed.
+func commits(ctx context.Context, b *testing.B, store *sqldb.Catalog, have int64, rows func(revision, lastSeq int64) []catalog.Row) int64 {
+	for {
+		revision, err := store.Commit(ctx, have, func(_ []catalog.Row, revision, lastSeq int64) []catalog.Row {
+			return rows(revision, lastSeq)
+		})
+		if errors.Is(err, catalog.ErrBehind) {
+			_, have, err = store.Since(ctx, have)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			b.Error(err)
+		}
+		return revision
+	}
+}
+
+// BenchmarkCommitBesideASlowReplica counts what one replica commits while another,
+// this far away from the database, has always something to commit.
+func BenchmarkCommitBesideASlowReplica(b *testing.B) {
+	for _, roundTrip := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond} {
+		b.Run(roundTrip.String(), func(b *testing.B) { benchmarkBeside(b, roundTrip) })
+	}
+}
+
+func benchmarkBeside(b *testing.B, roundTrip time.Duration) {
+	server := storagetest.Postgres(b)
+	fast, slow := benchOpen(b, server).Catalog("fast"), benchOpen(b, slowLine(b, server, roundTrip)).Catalog("slow")
+	one := func(revision, lastSeq int64) []catalog.Row {
+		return []catalog.Row{storagetest.Location(fmt.Sprint("LOC", revision), lastSeq+1, revision)}
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	var slows atomic.Int64
+	running.Go(func() {
+		for have := int64(0); ctx.Err() == nil; slows.Add(1) {
+			have = commits(ctx, b, slow, have, one)
+		}
+	})
+	for have := int64(0); b.Loop(); {
+		have = commits(b.Context(), b, fast, have, one)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fast/s")
+	b.ReportMetric(float64(slows.Load())/b.Elapsed().Seconds(), "slow/s")
+	stop()
+	running.Wait()
+}
+
+// slowLine leads to the server of a URL, so long there and back.
+func slowLine(b testing.TB, serverURL string, roundTrip time.Duration) string {
+	b.Helper()
+	server, err := url.Parse(serverURL)
+	if err != nil {
+		b.Fatal("the server's URL is not valid")
+	}
+	toxics := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	proxy := toxiproxy.NewProxy(toxics, "line", "127.0.0.1:0", server.Host)
+	if err := proxy.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(proxy.Stop)
+	for _, stream := range []string{"upstream", "downstream"} {
+		toxic := fmt.Sprintf(`{"type":"latency","stream":%q,"attributes":{"latency":%d}}`, stream, roundTrip.Milliseconds()/2)
+		if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
+	server.Host = proxy.Listen
+	return server.String()
 }
 
 // upsertRow is what a row of the catalog would be to gorm.
@@ -79,13 +171,13 @@ const upsertTable = `CREATE TABLE upserts (LIKE catalog INCLUDING ALL);
 
 func benchmarkUpserts(b *testing.B) {
 	const connections = 8
-	url := storagetest.Postgres(b)
-	migrated, err := sqldb.OpenPostgres(b.Context(), url, 10*time.Second)
+	server := storagetest.Postgres(b)
+	migrated, err := sqldb.OpenPostgres(b.Context(), server, 10*time.Second)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer migrated.Close()
-	db, err := gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
+	db, err := gorm.Open(postgres.Open(server), &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -173,9 +265,11 @@ func benchmarkLoad(b *testing.B, db *sqldb.DB) {
 	}
 }
 
-func benchPostgres(b *testing.B) *sqldb.DB {
+func benchPostgres(b *testing.B) *sqldb.DB { return benchOpen(b, storagetest.Postgres(b)) }
+
+func benchOpen(b *testing.B, url string) *sqldb.DB {
 	b.Helper()
-	db, err := sqldb.OpenPostgres(context.Background(), storagetest.Postgres(b), 10*time.Second)
+	db, err := sqldb.OpenPostgres(context.Background(), url, 10*time.Second)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -187,6 +281,8 @@ func benchPostgres(b *testing.B) *sqldb.DB {
 type documents struct {
 	given int64
 	body  string
+	// Those of several generators differ: this one is one of so many. 0 is one.
+	of, among int64
 }
 
 func newDocuments() *documents {
@@ -211,6 +307,7 @@ func (d *documents) next() catalog.Row {
 }
 
 func (d *documents) at(n int64) catalog.Row {
+	n = n*max(d.among, 1) + d.of
 	row := storagetest.Location(fmt.Sprintf("LOC%d", n), n+1, 0)
 	row.Document = fmt.Appendf(nil, `{"id":"LOC%d","name":"%x","evses":[%s{}]}`, n, rand.Uint64(), d.body)
 	return row

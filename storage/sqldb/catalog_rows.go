@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -29,6 +30,12 @@ func (catalogRow) TableName() string { return "catalog" }
 
 const catalogColumns = "module, owner, id, seq, revision, last_updated, changed_at, deleted, document"
 
+// fields are where catalogColumns are read to.
+func (row *catalogRow) fields() []any {
+	return []any{&row.Module, &row.Owner, &row.ID, &row.Seq, &row.Revision,
+		&row.LastUpdated, &row.ChangedAt, &row.Deleted, &row.Document}
+}
+
 // catalogReader makes catalog.Rows. It keeps one string for each module, instead
 // of one for each of a million rows.
 type catalogReader struct{ modules map[string]ocpi.ModuleID }
@@ -43,8 +50,7 @@ func (r *catalogReader) read(query *gorm.DB, each func(catalog.Row) error) (n in
 	defer rows.Close()
 	for ; rows.Next(); n++ {
 		var row catalogRow // anew each time: Document belongs to each
-		if err := rows.Scan(&row.Module, &row.Owner, &row.ID, &row.Seq, &row.Revision,
-			&row.LastUpdated, &row.ChangedAt, &row.Deleted, &row.Document); err != nil {
+		if err := rows.Scan(row.fields()...); err != nil {
 			return n, err
 		}
 		object, err := r.row(&row)
@@ -124,6 +130,9 @@ func (c *catalogColumnSet) add(row catalog.Row, key []byte, revision int64) {
 	c.deleted, c.document = append(c.deleted, row.Deleted), append(c.document, document)
 }
 
+// objects are the keys, as outbox_commits has them.
+func (c *catalogColumnSet) objects() []byte { return bytes.Join(c.keys, nil) }
+
 func (c *catalogColumnSet) columns() []column {
 	return []column{
 		{"key", "bytea", c.keys}, {"module", "text", c.modules}, {"owner", "text", c.owners}, {"id", "bytea", c.ids},
@@ -133,29 +142,28 @@ func (c *catalogColumnSet) columns() []column {
 	}
 }
 
-// write puts rows in the place of those with their keys, and keeps the highest
-// seq.
-func write(tx *gorm.DB, rows []catalog.Row, now clock) error {
+// columnsOf are rows as they are written behind a clock, and the clock that they
+// lead to: the next revision, and the highest seq ever given.
+func columnsOf(rows []catalog.Row, now clock) (set *catalogColumnSet, next clock) {
 	// No statement may touch a row twice.
 	last := make(map[[16]byte]int, len(rows))
 	keys := make([][]byte, len(rows))
-	lastSeq := now.LastSeq
+	next = clock{now.Revision + 1, now.LastSeq}
 	for i, row := range rows {
 		keys[i] = catalogKey(row.Key)
 		last[[16]byte(keys[i])] = i
-		lastSeq = max(lastSeq, row.Seq)
+		next.LastSeq = max(next.LastSeq, row.Seq)
 	}
-	var set catalogColumnSet
+	set = new(catalogColumnSet)
 	for i, row := range rows {
 		if last[[16]byte(keys[i])] == i {
-			set.add(row, keys[i], now.Revision)
+			set.add(row, keys[i], next.Revision)
 		}
 	}
-	err := insertMany(tx, "catalog", set.columns(), "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, "+
-		"revision = excluded.revision, last_updated = excluded.last_updated, changed_at = excluded.changed_at, "+
-		"deleted = excluded.deleted, document = excluded.document")
-	if err != nil || lastSeq == now.LastSeq {
-		return err
-	}
-	return tx.Exec("UPDATE catalog_clock SET last_seq = ? WHERE id = 1", lastSeq).Error
+	return set, next
 }
+
+// catalogConflict lets a row take the place of the one with its key.
+const catalogConflict = "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, " +
+	"revision = excluded.revision, last_updated = excluded.last_updated, changed_at = excluded.changed_at, " +
+	"deleted = excluded.deleted, document = excluded.document"

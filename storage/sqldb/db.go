@@ -10,6 +10,8 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"busbar/storage/lines"
 )
 
 // DB is an opened database with an up-to-date schema. It is safe for concurrent
@@ -19,6 +21,8 @@ type DB struct {
 	// connection that may write, so that no transaction meets a busy file.
 	write, read *gorm.DB
 	pools       []*sql.DB
+	// lines are the connections to a server; nil for a file.
+	lines *lines.Lines
 }
 
 // Ping tells whether the database answers.
@@ -41,6 +45,14 @@ func (db *DB) Close() error {
 		return fmt.Errorf("close the database: %w", err)
 	}
 	return nil
+}
+
+// CutOff ends all connections to a server, with what runs on them: what it was
+// asked fails at once, now and from now on.
+func (db *DB) CutOff() {
+	if db.lines != nil {
+		db.lines.Cut()
+	}
 }
 
 // History names this database for good: another one, even with the same

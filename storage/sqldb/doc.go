@@ -7,9 +7,10 @@
 // Catalog notes each commit, AdminTokens access.TokenStore, Audit access.AuditStore.
 // The write transactions of
 // Platforms begin by raising the one row of table directory, whose lock orders
-// them: a revision that is visible was preceded by all smaller ones. Those of
-// Catalog do so with catalog_clock, those that add to Outbox with outbox_clock. On SQLite the single writing connection does
-// the same.
+// them: a revision that is visible was preceded by all smaller ones. Those that add
+// to Outbox do so with outbox_clock. Catalog's need no transaction on Postgres: one
+// statement raises catalog_clock, if no other replica did, and writes the rest. On
+// SQLite the single writing connection does the same.
 //
 // A commit is on disk when it returns: SQLite runs with synchronous=FULL, at the
 // price of one fsync for each batch; Postgres as its operator set

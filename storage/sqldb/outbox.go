@@ -7,7 +7,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"busbar/catalog"
 	"busbar/routing"
 	"busbar/storage/seal"
 )
@@ -35,11 +34,7 @@ func (db *DB) Outbox(sealer *seal.Sealer, replica routing.ReplicaID) *Outbox {
 }
 
 // noteCommit notes a revision of the catalog and what it wrote, in its transaction.
-func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID, rows []catalog.Row) error {
-	objects := make([]byte, 0, len(rows)*keyLength)
-	for i := range rows {
-		objects = append(objects, catalogKey(rows[i].Key)...)
-	}
+func noteCommit(tx *gorm.DB, revision int64, replica routing.ReplicaID, objects []byte) error {
 	// The text is prepared once for each connection to Postgres. A conflict is with
 	// what was left by a record that was restored in part.
 	return tx.Exec("INSERT INTO outbox_commits (replica, revision, objects) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -184,33 +179,40 @@ func (s *Outbox) Replicas(ctx context.Context) ([]routing.ReplicaID, error) {
 // laterAtOnce is how many later parcels are read at once.
 const laterAtOnce = 100
 
-// Later implements routing.OutboxStore. Nothing is later than what is no parcel,
-// and what cannot be opened is left out.
-func (s *Outbox) Later(ctx context.Context, b *routing.Broadcast) (later []*routing.Broadcast, outdated bool, err error) {
-	if b.Parcel == 0 {
-		return nil, false, nil
+// Later implements routing.OutboxStore. What cannot be opened is left out.
+func (s *Outbox) Later(ctx context.Context, b *routing.Broadcast, behind int64) (later []*routing.Broadcast, open bool, err error) {
+	tx, n := s.db.read.WithContext(ctx), int64(0)
+	err = tx.Table("outbox_parcels").Where("id = ? AND sealed IS NOT NULL AND ended_at IS NULL", b.Parcel).Count(&n).Error
+	if err != nil || n == 0 {
+		return nil, false, fault("look whether a broadcast has ended", err)
 	}
 	owner, hashes := s.object(b.Object)
-	behind := s.db.read.WithContext(ctx).Model(&parcelRow{}).
-		Where("object_hash IN ? AND id > ? AND owner = ?", hashes, b.Parcel, owner).Session(&gorm.Session{})
-	var puts []int64
-	if err := behind.Where("put").Limit(1).Pluck("id", &puts).Error; err != nil || len(puts) > 0 {
-		return nil, len(puts) > 0, fault("look for a later broadcast", err)
-	}
-	var rows []parcelRow
-	if err := behind.Where("sealed IS NOT NULL").Select("id", "sealed").Order("id").Limit(laterAtOnce).Find(&rows).Error; err != nil {
-		return nil, false, fault("read later broadcasts", err)
-	}
-	for i := range rows {
-		if b, err := rows[i].open(s.sealer); err == nil {
-			later = append(later, b)
+	for more := true; more && len(later) == 0; {
+		var rows []parcelRow
+		err := tx.Select("id", "sealed").Order("id").Limit(laterAtOnce).
+			Where("object_hash IN ? AND id > ? AND owner = ? AND sealed IS NOT NULL", hashes, behind, owner).Find(&rows).Error
+		if err != nil {
+			return nil, false, fault("read later broadcasts", err)
 		}
+		for i := range rows {
+			behind = rows[i].ID
+			if found, err := rows[i].open(s.sealer); err == nil && found.Token() == b.Token() {
+				later = append(later, found)
+			}
+		}
+		more = len(rows) == laterAtOnce
 	}
-	return later, false, nil
+	return later, true, nil
+}
+
+// LastParcel implements routing.OutboxStore.
+func (s *Outbox) LastParcel(ctx context.Context) (last int64, err error) {
+	err = s.db.read.WithContext(ctx).Raw("SELECT last_parcel FROM outbox_clock WHERE id = 1").Scan(&last).Error
+	return last, fault("read how many broadcasts were kept", err)
 }
 
 // Forget implements routing.OutboxStore. A parcel stays while an older one of its
-// object is open, which it may make pointless.
+// object is open, which is sent in one with it.
 func (s *Outbox) Forget(ctx context.Context, before time.Time) (int64, error) {
 	if _, err := forget(ctx, "forget what broadcasts held", s.db, func(tx *gorm.DB) *gorm.DB {
 		return s.empty(tx, "")

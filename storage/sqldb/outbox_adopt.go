@@ -2,7 +2,6 @@ package sqldb
 
 import (
 	"context"
-	"math"
 	"slices"
 
 	"gorm.io/gorm"
@@ -26,17 +25,8 @@ const (
 
 // Adopt implements routing.OutboxStore.
 func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
-	if from == to {
-		err = s.db.read.WithContext(ctx).
-			Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision", string(to)).Scan(&revisions).Error
-		if err != nil {
-			return nil, nil, fault("read which broadcasts are open", err)
-		}
-		_, parcels, err = s.adoptSome(ctx, from, to, 0)
-		return revisions, parcels, err
-	}
 	for {
-		some, sealed, err := s.adoptSome(ctx, from, to, adoptRevisionsAtOnce)
+		some, sealed, err := s.adoptSome(ctx, from, to)
 		revisions, parcels = append(revisions, some...), append(parcels, sealed...)
 		if err != nil || len(some) < adoptRevisionsAtOnce {
 			return revisions, parcels, err
@@ -44,8 +34,8 @@ func (s *Outbox) Adopt(ctx context.Context, from, to routing.ReplicaID) (revisio
 	}
 }
 
-// adoptSome adopts at most so many revisions, the oldest first, and parcels.
-func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most int) (revisions []int64, parcels []*routing.Broadcast, err error) {
+// adoptSome adopts revisions and parcels of one transaction, the oldest first.
+func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID) (revisions []int64, parcels []*routing.Broadcast, err error) {
 	err = s.change(ctx, func(tx *gorm.DB) (err error) {
 		revisions, parcels = nil, nil
 		if s.lock() != "" {
@@ -53,7 +43,7 @@ func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most
 				return err
 			}
 		}
-		if revisions, err = s.adoptRevisions(tx, from, to, most); err != nil {
+		if revisions, err = s.adoptRevisions(tx, from, to); err != nil {
 			return err
 		}
 		parcels, err = s.adoptParcels(tx, from, to)
@@ -65,13 +55,10 @@ func (s *Outbox) adoptSome(ctx context.Context, from, to routing.ReplicaID, most
 	return revisions, parcels, nil
 }
 
-func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID, most int) (revisions []int64, err error) {
-	if most == 0 {
-		return nil, nil
-	}
+func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID) (revisions []int64, err error) {
 	var found []int64
 	err = tx.Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision LIMIT ?"+s.lock(),
-		string(from), most).Scan(&found).Error
+		string(from), adoptRevisionsAtOnce).Scan(&found).Error
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -81,46 +68,28 @@ func (s *Outbox) adoptRevisions(tx *gorm.DB, from, to routing.ReplicaID, most in
 	return revisions, err
 }
 
-// adoptParcels opens what a replica has, and ends what cannot be opened or is
-// pointless.
+// adoptParcels opens what a replica has, and ends what cannot be opened.
 func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels []*routing.Broadcast, err error) {
 	var rows []parcelRow
-	most := adoptParcelsAtOnce
-	if from == to {
-		most = math.MaxInt32
-	}
 	err = tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND sealed IS NOT NULL AND ended_at IS NULL "+
-		"ORDER BY id LIMIT ?"+s.lock(), string(from), most).Scan(&rows).Error
+		"ORDER BY id LIMIT ?"+s.lock(), string(from), adoptParcelsAtOnce).Scan(&rows).Error
 	if err != nil {
 		return nil, err
 	}
-	var opened []*routing.Broadcast
-	var pointless []int64
+	var kept, unreadable []int64
 	for i := range rows {
 		if b, err := rows[i].open(s.sealer); err == nil {
-			opened = append(opened, b)
+			parcels, kept = append(parcels, b), append(kept, b.Parcel)
 		} else {
-			pointless = append(pointless, rows[i].ID)
+			unreadable = append(unreadable, rows[i].ID)
 		}
-	}
-	newest, err := s.newestPuts(tx, opened)
-	if err != nil {
-		return nil, err
-	}
-	var kept []int64
-	for _, b := range opened {
-		if b.Parcel < newest[b.Object] {
-			pointless = append(pointless, b.Parcel)
-			continue
-		}
-		parcels, kept = append(parcels, b), append(kept, b.Parcel)
 	}
 	for part := range slices.Chunk(kept, batch) {
 		if err := tx.Exec("UPDATE outbox_parcels SET replica = ? WHERE id IN ?", string(to), part).Error; err != nil {
 			return nil, err
 		}
 	}
-	for part := range slices.Chunk(pointless, batch) {
+	for part := range slices.Chunk(unreadable, batch) {
 		if err := s.end(tx, part); err != nil {
 			return nil, err
 		}
@@ -128,37 +97,31 @@ func (s *Outbox) adoptParcels(tx *gorm.DB, from, to routing.ReplicaID) (parcels 
 	return parcels, nil
 }
 
-// newestPuts are the numbers of the newest PUT of each parcel's object.
-func (s *Outbox) newestPuts(tx *gorm.DB, parcels []*routing.Broadcast) (map[string]int64, error) {
-	type object struct{ owner, hash string }
-	names := make(map[object]string)
-	var hashes [][]byte
-	newest := make(map[string]int64)
-	for _, b := range parcels {
-		if _, known := newest[b.Object]; known {
-			continue
-		}
-		newest[b.Object] = 0
-		owner, list := s.object(b.Object)
-		for _, hash := range list {
-			names[object{owner, string(hash)}] = b.Object
-			hashes = append(hashes, hash)
+// Own implements routing.OutboxStore. What cannot be opened is left out.
+func (s *Outbox) Own(ctx context.Context, replica routing.ReplicaID, behind int64) (revisions []int64, parcels []*routing.Broadcast, err error) {
+	tx := s.db.read.WithContext(ctx)
+	if behind == 0 {
+		err := tx.Raw("SELECT revision FROM outbox_commits WHERE replica = ? ORDER BY revision", string(replica)).Scan(&revisions).Error
+		if err != nil {
+			return nil, nil, fault("read which broadcasts are open", err)
 		}
 	}
-	for part := range slices.Chunk(hashes, batch) {
-		var puts []parcelRow
-		err := tx.Raw("SELECT object_hash, owner, max(id) AS id FROM outbox_parcels "+
-			"WHERE object_hash IN ? AND put GROUP BY object_hash, owner", part).Scan(&puts).Error
+	for more := true; more && len(parcels) == 0; {
+		var rows []parcelRow
+		err := tx.Raw("SELECT id, sealed FROM outbox_parcels WHERE replica = ? AND id > ? AND sealed IS NOT NULL AND ended_at IS NULL "+
+			"ORDER BY id LIMIT ?", string(replica), behind, adoptParcelsAtOnce).Scan(&rows).Error
 		if err != nil {
-			return nil, err
+			return nil, nil, fault("read which broadcasts are open", err)
 		}
-		for _, put := range puts {
-			if name, ok := names[object{put.Owner, string(put.ObjectHash)}]; ok {
-				newest[name] = max(newest[name], put.ID)
+		for i := range rows {
+			behind = rows[i].ID
+			if b, err := rows[i].open(s.sealer); err == nil {
+				parcels = append(parcels, b)
 			}
 		}
+		more = len(rows) == adoptParcelsAtOnce
 	}
-	return newest, nil
+	return revisions, parcels, nil
 }
 
 // adopted tells whether the record has an adoption whose commit ended with an

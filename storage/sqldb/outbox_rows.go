@@ -15,7 +15,7 @@ import (
 	"busbar/storage/seal"
 )
 
-// parcelRow is a row of migration 00009.
+// parcelRow is a row of migration 00009. Put is read by previous binaries only.
 type parcelRow struct {
 	ID         int64
 	Replica    string

@@ -115,11 +115,11 @@ func TestParcelsOutliveTheirKeyAsLongAsItIsListed(t *testing.T) {
 		rotated := outboxOf(db, "b", sealer(t, 1, 0))
 		put := storagetest.Parcel("PUT", "other")
 		saveParcels(t, rotated, put)
-		if later, outdated, err := rotated.Outbox.Later(t.Context(), other); !outdated || len(later) > 0 || err != nil {
-			t.Errorf("Later = %v, %t, %v", later, outdated, err)
+		if later, open, err := rotated.Outbox.Later(t.Context(), other, other.Parcel); !open || err != nil || !cmp.Equal(later, []*routing.Broadcast{put}) {
+			t.Errorf("Later = %v, %t, %v", later, open, err)
 		}
-		wantAdoption(t, rotated, "a", one)
-		wantAdoption(t, outboxOf(db, "c", sealer(t, 1)), "b", put) // one cannot be opened
+		wantAdoption(t, rotated, "a", one, other)
+		wantAdoption(t, outboxOf(db, "c", sealer(t, 1)), "b", put) // the others cannot be opened
 		wantAdoption(t, outboxOf(db, "d", sealer(t, 1, 0)), "b")
 		wantAdoption(t, outboxOf(db, "d", sealer(t, 1, 0)), "c", put)
 	})

@@ -98,7 +98,7 @@ func newPlatformRow(p parties.Platform, revision int64, sealer *seal.Sealer) (pl
 		CreatedAt: micros(p.CreatedAt), UpdatedAt: micros(p.UpdatedAt), LastSeen: micros(p.LastSeen),
 		Revision: revision,
 	}
-	if !p.Outbound.IsZero() {
+	if row.Outbound = p.Unopened; !p.Outbound.IsZero() {
 		row.Outbound, err = sealer.Seal(p.Outbound.Reveal(), seal.OutboundToken, row.ID)
 	}
 	return row, err
@@ -120,12 +120,13 @@ func (row *platformRow) platform(sealer *seal.Sealer) (parties.Platform, error) 
 	if row.Outbound == "" {
 		return p, nil
 	}
+	// One platform's must not stop the others.
 	plain, err := sealer.Open(row.Outbound, seal.OutboundToken, row.ID)
-	if err != nil {
-		return p, fmt.Errorf("platform %s: outbound token: %w", row.ID, err)
+	if err == nil {
+		p.Outbound, err = ocpi.ParseCredentialsToken(plain)
 	}
-	if p.Outbound, err = ocpi.ParseCredentialsToken(plain); err != nil {
-		return p, fmt.Errorf("platform %s: outbound token: %w", row.ID, err)
+	if err != nil {
+		p.LeaveUnopened(row.Outbound)
 	}
 	return p, nil
 }

@@ -3,12 +3,15 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
+
+	"busbar/storage/lines"
 )
 
 // The bounds of the Postgres pool. Requests are answered from memory, so few
@@ -40,7 +43,9 @@ func OpenPostgres(ctx context.Context, url string, patience time.Duration) (*DB,
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "busbar"
 	}
-	pool := stdlib.OpenDB(*config)
+	open := lines.New()
+	config.DialFunc = open.Dial
+	pool := stdlib.OpenDB(*config, stdlib.OptionResetSession(notReadOnly))
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresIdle)
 	pool.SetConnMaxLifetime(postgresLifetime)
@@ -56,5 +61,18 @@ func OpenPostgres(ctx context.Context, url string, patience time.Duration) (*DB,
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &DB{write: db, read: db, pools: []*sql.DB{pool}}, nil
+	return &DB{write: db, read: db, pools: []*sql.DB{pool}, lines: open}, nil
+}
+
+// notReadOnly gives up a connection, before it is used again, to a server that
+// has said that it takes no writes: one that became a standby, or was told so. A new
+// one leads to the primary, once the address does, and is told of what holds now.
+// Servers before Postgres 14 do not say it.
+func notReadOnly(_ context.Context, conn *pgx.Conn) error {
+	for _, setting := range []string{"default_transaction_read_only", "in_hot_standby"} {
+		if conn.PgConn().ParameterStatus(setting) == "on" {
+			return driver.ErrBadConn
+		}
+	}
+	return nil
 }

@@ -222,15 +222,46 @@ func TestAWrongKeyIsSaidClearly(t *testing.T) {
 		if _, err := db.Platforms(sealer(t, 0)).Create(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
-		wrong := db.Platforms(sealer(t, 1))
-		_, allErr := wrong.All(t.Context())
-		_, getErr := wrong.Get(t.Context(), p.ID)
-		_, resealErr := wrong.Reseal(t.Context())
-		for what, err := range map[string]error{"All": allErr, "Get": getErr, "Reseal": resealErr} {
-			if err == nil || !strings.Contains(err.Error(), "BUSBAR_SECRET_KEY") || !strings.Contains(err.Error(), string(p.ID)) {
-				t.Errorf("%s: %v, want the setting and the platform named", what, err)
-			}
+		_, err := db.Platforms(sealer(t, 1)).Reseal(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "BUSBAR_SECRET_KEY") || !strings.Contains(err.Error(), string(p.ID)) {
+			t.Errorf("Reseal: %v, want the setting and the platform named", err)
 		}
+	})
+}
+
+// One token that no key opens leaves its platform unreachable and the others as
+// they are; it stays in the record for the day when the key is there again.
+func TestATokenThatNoKeyOpensStopsNoOtherPlatform(t *testing.T) {
+	onBoth(t, func(t *testing.T, d database) {
+		db := opened(t, d)
+		lost, good := storagetest.FullPlatform("NL"), storagetest.FullPlatform("DE")
+		lost.Status, lost.Held = ocpi.Connected, false
+		var err error
+		if lost.Revision, err = db.Platforms(sealer(t, 0)).Create(t.Context(), lost); err != nil {
+			t.Fatal(err)
+		}
+		now := db.Platforms(sealer(t, 1))
+		if good.Revision, err = now.Create(t.Context(), good); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := now.Reseal(t.Context()); n != 0 || err != nil {
+			t.Fatalf("Reseal = %d, %v", n, err)
+		}
+		all, err := now.All(t.Context())
+		if err != nil || len(all.Platforms) != 2 {
+			t.Fatalf("All: %d platforms, %v", len(all.Platforms), err)
+		}
+		wantPlatform(t, now, good)
+		got, err := now.Get(t.Context(), lost.ID)
+		if err != nil || got.Unopened == "" || !got.Outbound.IsZero() || got.Reachable() || got.Status != ocpi.Offline {
+			t.Fatalf("Get: %v, unopened %q, %s", err, got.Unopened, got.Status)
+		}
+		got.Name, got.Status = "changed meanwhile", ocpi.Connected
+		if lost.Revision, err = now.Update(t.Context(), got); err != nil {
+			t.Fatal(err)
+		}
+		lost.Name = got.Name
+		wantPlatform(t, db.Platforms(sealer(t, 1, 0)), lost)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/driver/sqlite"
 	modernc "modernc.org/sqlite"
+	result "modernc.org/sqlite/lib"
 )
 
 // sqliteReaders bounds the connections that read beside the one that writes.
@@ -98,4 +99,13 @@ func createPrivate(file string) error {
 		return f.Chmod(0o600)
 	}
 	return nil
+}
+
+// noRoom tells of an error that the log could not be written to: a full disk, or a
+// file at its limit. The mark of a commit is the last that is written of it, and
+// what is not marked was never there. An error of bringing it to the disk, which
+// comes after that, would leave it open.
+func noRoom(err error) bool {
+	var failed *modernc.Error
+	return errors.As(err, &failed) && (failed.Code() == result.SQLITE_FULL || failed.Code() == result.SQLITE_IOERR_WRITE)
 }

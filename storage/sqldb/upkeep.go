@@ -1,7 +1,9 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -55,7 +57,8 @@ func raiseLastSeen(tx *gorm.DB, ids []parties.PlatformID, seen map[parties.Platf
 
 // Reseal seals every outbound token anew that an older key sealed, and tells
 // how many. It leaves the revisions alone: the platforms stay what they are. A
-// token that no key opens is an error.
+// token that no key opens is left as it is, unless none at all is opened: then the
+// secrets are wrong.
 func (s *Platforms) Reseal(ctx context.Context) (int, error) {
 	var rows []platformRow
 	err := s.db.read.WithContext(ctx).Select("id", "outbound").
@@ -63,20 +66,27 @@ func (s *Platforms) Reseal(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fault("load sealed tokens", err)
 	}
-	n := 0
+	changed, unopened := 0, 0
+	var wrong error
 	for _, row := range rows {
 		if s.sealer.Current(row.Outbound) {
 			continue
 		}
-		changed, err := s.reseal(ctx, row)
-		if err != nil {
-			return n, fault("seal anew the outbound token of platform "+row.ID, err)
-		}
-		if changed {
-			n++
+		fresh, err := s.reseal(ctx, row)
+		switch {
+		case errors.Is(err, seal.ErrUnknownKey), errors.Is(err, seal.ErrDamaged):
+			unopened++
+			wrong = cmp.Or(wrong, fault("seal anew the outbound token of platform "+row.ID, err))
+		case err != nil:
+			return changed, fault("seal anew the outbound token of platform "+row.ID, err)
+		case fresh:
+			changed++
 		}
 	}
-	return n, nil
+	if unopened > 0 && unopened == len(rows) && errors.Is(wrong, seal.ErrUnknownKey) {
+		return 0, wrong
+	}
+	return changed, nil
 }
 
 // reseal leaves a token alone that was written meanwhile.

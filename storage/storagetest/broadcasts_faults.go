@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"busbar/ocpi"
 	"busbar/routing"
 )
 
@@ -14,7 +13,7 @@ import (
 // that can fail.
 type SharedLog struct {
 	// Replica opens one, with the line that it reaches the server by. A hasty one
-	// is taken for dead within a second; the others while no test runs so long.
+	// is taken for dead within seconds; the others while no test runs so long.
 	Replica func(hasty bool) (routing.BroadcastLog, *Line)
 	// Empty makes the server lose everything; LoseTail what was appended last, of
 	// which it keeps the first n.
@@ -36,7 +35,6 @@ func TestSharedBroadcasts(t *testing.T, open func(*testing.T) SharedLog) {
 		"what is under way when the server is cut ends once":     cutWhileUnderWay,
 		"a tail that a fail-over lost is appended again":         lostTail,
 		"what comes behind a newer revision says so":             lateRevision,
-		"of pending Tokens those that a later PUT replaces end":  supersededTokens,
 		"one that stops with nobody there finishes what is left": lastReplica,
 		"whatever fails, all ends and nothing goes back":         anythingFails,
 		"many append while the line is cut":                      concurrentAppends,
@@ -300,31 +298,6 @@ func lateRevision(t *testing.T, s SharedLog) {
 	if handed[1].Newest != 10 {
 		t.Errorf("Newest is %d, want 10", handed[1].Newest)
 	}
-}
-
-// token is a push of a Token.
-func token(n int, method, query string) *routing.Broadcast {
-	b := Broadcast("tokens/NLMSP/uid", n)
-	b.Module, b.Method, b.Path, b.Query, b.Parcel = ocpi.ModuleTokens, method, "/NL/MSP/uid", query, int64(n+1)
-	return b
-}
-
-func supersededTokens(t *testing.T, s SharedLog) {
-	dying, line := s.Replica(true)
-	r := RunLog(t, dying, nil)
-	for n, push := range []struct{ method, query string }{
-		{"PUT", ""}, {"PATCH", ""}, {"PUT", "type=APP_USER"}, {"PUT", ""}, {"PATCH", ""},
-	} {
-		dying.Append(token(n, push.method, push.query), nil)
-	}
-	r.Wait(5)
-	line.Cut()
-	heir, _ := s.Replica(true)
-	r2 := RunLog(t, heir, Done)
-	r2.Wait(3)
-	heir.Append(token(5, "PATCH", ""), nil)
-	WantNames(t, r2.Wait(4), "tokens/NLMSP/uid 2 again", "tokens/NLMSP/uid 3 again", "tokens/NLMSP/uid 4 again",
-		"tokens/NLMSP/uid 5")
 }
 
 func lastReplica(t *testing.T, s SharedLog) {

@@ -1,7 +1,6 @@
 package storagetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,7 +39,9 @@ func TestCatalog(t *testing.T, open func(*testing.T) (a, b catalog.Store)) {
 		"Since tells what is newer":                           catalogSince,
 		"much that is newer comes in whole revisions":         catalogParts,
 		"large documents come in parts, too":                  catalogLargeParts,
-		"At tells what a revision still has":                  catalogAt,
+		"Settle tells of a replica's own commits":             catalogSettle,
+		"Settle closes a revision that is open":               catalogSettleCloses,
+		"Settle waits for a commit that is under way":         catalogSettleWaits,
 		"decide is told what others wrote":                    catalogNewer,
 		"a decide without rows commits nothing":               catalogNothing,
 		"a decide that panics leaves nothing":                 catalogPanic,
@@ -54,6 +55,7 @@ func TestCatalog(t *testing.T, open func(*testing.T) (a, b catalog.Store)) {
 		"commits at once tell each other and lose nothing":    concurrentCommits,
 		"what is loaded beside commits is of one revision":    loadBesideCommits,
 		"revisions become visible in their order":             revisionsInOrder,
+		"who follows sees each revision once, and whole":      func(t *testing.T, a, b catalog.Store) { FollowCommits(t, a, b) },
 		"replicas that change one object build on each other": concurrentChanges,
 	}
 	for name, test := range tests {
@@ -211,163 +213,6 @@ func catalogLargeParts(t *testing.T, a, b catalog.Store) {
 	}); err != nil || revision != 4 {
 		t.Errorf("Commit = %d, %v, want 4", revision, err)
 	}
-}
-
-func catalogAt(t *testing.T, a, b catalog.Store) {
-	one, two, three := Location("one", 1, 1), Location("two", 2, 1), Location("three", 3, 2)
-	commit(t, a, one, two)
-	commit(t, b, three)
-	one.Revision = 3
-	commit(t, a, gone(one))
-	wantAt(t, b, []int64{1, 2, 3}, two, three, gone(one))
-	wantAt(t, b, []int64{3, 99, 1, 3, 0, -1}, two, gone(one))
-	wantAt(t, b, nil)
-	wantAt(t, b, []int64{4})
-	enough := errors.New("enough")
-	if err := b.At(t.Context(), []int64{1, 2, 3}, func(catalog.Row) error { return enough }); !errors.Is(err, enough) {
-		t.Errorf("At: %v, want each's error", err)
-	}
-	var many []int64 // more than is asked for at once, whose parts meet around 1 to 3
-	for n := range int64(3000) {
-		many = append(many, 2001-n)
-	}
-	for from := range 3 {
-		wantAt(t, b, many[:len(many)-from], two, three, gone(one))
-	}
-}
-
-func wantAt(t *testing.T, s catalog.Store, revisions []int64, want ...catalog.Row) {
-	t.Helper()
-	var got []catalog.Row
-	err := s.At(t.Context(), revisions, func(row catalog.Row) error { got = append(got, row); return nil })
-	if err != nil {
-		t.Errorf("At: %v", err)
-	}
-	for i := range got { // these are left open
-		if i < len(want) {
-			got[i].LastUpdated, got[i].ChangedAt = want[i].LastUpdated, want[i].ChangedAt
-		}
-	}
-	wantRows(t, "At", want, got)
-}
-
-func catalogNewer(t *testing.T, a, b catalog.Store) {
-	rows := []catalog.Row{Location("a", 1, 1), Location("b", 5, 2), Location("c", 6, 3), Location("d", 7, 4)}
-	commit(t, a, rows[0], rows[1])
-	rows[0].Revision = 1
-	commit(t, a, rows[1])
-	steps := []struct {
-		have, revision, lastSeq int64
-		newer                   []catalog.Row
-		write                   catalog.Row
-	}{
-		{1, 3, 5, rows[1:2], rows[2]},
-		{3, 4, 6, nil, rows[3]},
-		{0, 5, 7, rows, gone(rows[3])},
-	}
-	for _, step := range steps {
-		runs := 0
-		revision, err := b.Commit(t.Context(), step.have, func(newer []catalog.Row, revision, lastSeq int64) []catalog.Row {
-			runs++
-			if revision != step.revision || lastSeq != step.lastSeq {
-				t.Errorf("decide is told revision %d and seq %d, want %d and %d", revision, lastSeq, step.revision, step.lastSeq)
-			}
-			wantRows(t, "newer", step.newer, newer)
-			return []catalog.Row{step.write}
-		})
-		if err != nil || revision != step.revision || runs != 1 {
-			t.Errorf("Commit = %d, %v after %d runs of decide, want %d", revision, err, runs, step.revision)
-		}
-	}
-}
-
-func catalogNothing(t *testing.T, a, b catalog.Store) {
-	row := Location("loc", 1, 1)
-	commit(t, a, row)
-	for _, rows := range [][]catalog.Row{nil, {}} {
-		var told []catalog.Row
-		revision, err := b.Commit(t.Context(), 0, func(newer []catalog.Row, _, _ int64) []catalog.Row {
-			told = newer
-			return rows
-		})
-		if err != nil || revision != 1 {
-			t.Errorf("Commit = %d, %v, want 1, the newest there is", revision, err)
-		}
-		wantRows(t, "newer", []catalog.Row{row}, told)
-		wantCatalog(t, a, 1, 1, row)
-	}
-}
-
-func catalogPanic(t *testing.T, a, b catalog.Store) {
-	row := Location("loc", 1, 1)
-	commit(t, a, row)
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("the panic did not come out")
-			}
-		}()
-		_, _ = a.Commit(t.Context(), 1, func([]catalog.Row, int64, int64) []catalog.Row { panic("decide") })
-	}()
-	wantCatalog(t, a, 1, 1, row)
-	next := Location("next", 2, 2)
-	commit(t, b, next)
-	wantCatalog(t, a, 2, 2, row, next)
-}
-
-func catalogGivenUp(t *testing.T, a, b catalog.Store) {
-	row := Location("loc", 1, 1)
-	commit(t, a, row)
-	ctx, cancel := context.WithCancel(t.Context())
-	runs := 0
-	_, err := a.Commit(ctx, 1, func([]catalog.Row, int64, int64) []catalog.Row {
-		runs++
-		cancel()
-		return []catalog.Row{Location("late", 2, 2)}
-	})
-	if !errors.Is(err, context.Canceled) || runs != 1 {
-		t.Errorf("Commit: %v after %d runs of decide, want Canceled after one", err, runs)
-	}
-	wantCatalog(t, a, 1, 1, row)
-	next := Location("next", 2, 2)
-	commit(t, b, next)
-	wantCatalog(t, a, 2, 2, row, next)
-}
-
-func catalogNotBegun(t *testing.T, a, _ catalog.Store) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, commitErr := a.Commit(ctx, 0, func([]catalog.Row, int64, int64) []catalog.Row {
-		t.Error("decide was called")
-		return nil
-	})
-	_, _, loadErr := a.Load(ctx, func(catalog.Row) error { return nil })
-	_, _, sinceErr := a.Since(ctx, 0)
-	_, revisionErr := a.Revision(ctx)
-	atErr := a.At(ctx, []int64{1}, func(catalog.Row) error { return nil })
-	_, forgetErr := a.ForgetDeleted(ctx, at(0))
-	for what, err := range map[string]error{
-		"Commit": commitErr, "Load": loadErr, "Since": sinceErr, "At": atErr, "Revision": revisionErr, "ForgetDeleted": forgetErr,
-	} {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: %v, want Canceled", what, err)
-		}
-	}
-	wantCatalog(t, a, 0, 0)
-}
-
-func catalogFails(t *testing.T, a, b catalog.Store) {
-	first, second := Location("first", 1, 1), Location("second", 2, 1)
-	commit(t, a, first, second)
-	// A place is given once: two objects at one would be lost to paging.
-	clash := Location("clash", 2, 2)
-	_, err := a.Commit(t.Context(), 1, func([]catalog.Row, int64, int64) []catalog.Row {
-		return []catalog.Row{Location("fine", 3, 2), clash}
-	})
-	if err == nil {
-		t.Error("Commit of a taken place succeeded")
-	}
-	wantCatalog(t, b, 1, 2, first, second)
 }
 
 func catalogLoadFails(t *testing.T, a, _ catalog.Store) {

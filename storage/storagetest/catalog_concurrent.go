@@ -35,9 +35,15 @@ func (r *replica) learn(t *testing.T, newer []catalog.Row) {
 // push writes one object, whose document change makes of the one that is known.
 func (r *replica) push(t *testing.T, id string, change func(document string) string) {
 	var written catalog.Row
+	var news []catalog.Row
 	revision, err := r.store.Commit(t.Context(), r.at, func(newer []catalog.Row, revision, lastSeq int64) []catalog.Row {
-		r.learn(t, newer)
+		news = newer // of the last time
 		row, ok := r.known[id]
+		for _, other := range newer {
+			if other.Key.ID == id {
+				row, ok = other, true
+			}
+		}
 		if !ok {
 			row = Location(id, lastSeq+1, revision)
 			row.Document = nil
@@ -50,6 +56,7 @@ func (r *replica) push(t *testing.T, id string, change func(document string) str
 		t.Errorf("Commit: %v", err)
 		return
 	}
+	r.learn(t, news)
 	r.known[id], r.at = written, revision
 }
 
@@ -154,6 +161,70 @@ func revisionsInOrder(t *testing.T, a, b catalog.Store) {
 			}
 		})
 	})
+}
+
+// FollowCommits lets a replica on each store commit, while another follows: all
+// must see each revision once, in its order, and with all of its rows.
+func FollowCommits(t *testing.T, stores ...catalog.Store) {
+	t.Helper()
+	all := int64(len(stores) * pushes)
+	together(2*len(stores), func(i int) {
+		f := follower{store: stores[i%len(stores)]}
+		if i < len(stores) {
+			for f.at < all && !t.Failed() {
+				rows, upTo, err := f.store.Since(t.Context(), f.at)
+				f.sees(t, rows, upTo, err)
+			}
+			return
+		}
+		for n := range pushes {
+			f.commits(t, fmt.Sprintf("%d of %d", n, i))
+		}
+	})
+	if revision, err := stores[0].Revision(t.Context()); err != nil || revision != all {
+		t.Errorf("%d commits led to revision %d, %v", all, revision, err)
+	}
+}
+
+type follower struct {
+	store catalog.Store
+	at    int64
+}
+
+// rowsOf is how many rows a revision has.
+func rowsOf(revision int64) int { return 1 + int(revision%3) }
+
+func (f *follower) commits(t *testing.T, name string) {
+	var newer []catalog.Row
+	revision, err := f.store.Commit(t.Context(), f.at, func(news []catalog.Row, revision, lastSeq int64) (rows []catalog.Row) {
+		newer = news
+		for i := range rowsOf(revision) {
+			rows = append(rows, Location(fmt.Sprint(name, " row ", i), lastSeq+1+int64(i), revision))
+		}
+		return rows
+	})
+	f.sees(t, newer, revision-1, err)
+	f.at = revision
+}
+
+func (f *follower) sees(t *testing.T, rows []catalog.Row, upTo int64, err error) {
+	if err != nil {
+		t.Error(err)
+	}
+	for ; f.at < upTo; f.at++ {
+		n := 0
+		for n < len(rows) && rows[n].Revision == f.at+1 {
+			n++
+		}
+		if n != rowsOf(f.at+1) {
+			t.Errorf("revision %d, on the way to %d, is seen with %d rows, want %d", f.at+1, upTo, n, rowsOf(f.at+1))
+			return
+		}
+		rows = rows[n:]
+	}
+	if len(rows) > 0 {
+		t.Errorf("revision %d is seen behind %d", rows[0].Revision, upTo)
+	}
 }
 
 // besides runs look again and again while do runs, and once afterwards.

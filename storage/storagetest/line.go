@@ -1,22 +1,23 @@
 package storagetest
 
 import (
-	"io"
 	"net"
 	"net/url"
 	"sync"
 	"testing"
 )
 
-// Line passes TCP connections on to a server until a test cuts it.
+// Line passes TCP connections on to a server until a test cuts it, or makes it
+// silent.
 type Line struct {
 	listener net.Listener
 	server   string
 
-	mu    sync.Mutex
-	down  bool
-	open  map[net.Conn]bool
-	ended sync.WaitGroup
+	mu           sync.Mutex
+	down, silent bool
+	open         map[net.Conn]bool
+	changed      *sync.Cond // down, silent or open
+	ended        sync.WaitGroup
 }
 
 // NewLine puts a line in front of the server of serverURL and returns the URL
@@ -32,6 +33,7 @@ func NewLine(t testing.TB, serverURL string) (line *Line, throughURL string) {
 		t.Fatal(err)
 	}
 	line = &Line{listener: listener, server: server.Host, open: make(map[net.Conn]bool)}
+	line.changed = sync.NewCond(&line.mu)
 	line.ended.Go(line.accept)
 	t.Cleanup(func() {
 		listener.Close()
@@ -51,13 +53,23 @@ func (l *Line) Cut() {
 		conn.Close()
 	}
 	clear(l.open)
+	l.changed.Broadcast()
 }
 
-// Mend lets connections through again.
+// Silence lets nothing through in either direction until Mend, as a server does
+// that is frozen: connections stay, and new ones are taken.
+func (l *Line) Silence() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silent = true
+}
+
+// Mend undoes Cut and Silence. What was held back arrives.
 func (l *Line) Mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.down = false
+	l.down, l.silent = false, false
+	l.changed.Broadcast()
 }
 
 func (l *Line) accept() {
@@ -72,8 +84,8 @@ func (l *Line) accept() {
 			continue
 		}
 		if l.admit(near, far) {
-			l.ended.Go(func() { pass(near, far) })
-			l.ended.Go(func() { pass(far, near) })
+			l.ended.Go(func() { l.pass(near, far) })
+			l.ended.Go(func() { l.pass(far, near) })
 		}
 	}
 }
@@ -91,8 +103,28 @@ func (l *Line) admit(conns ...net.Conn) bool {
 	return !l.down
 }
 
-func pass(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // ends with either side
+// pass ends with either side.
+func (l *Line) pass(to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 && l.speaks(from) {
+			_, err = to.Write(buffer[:n])
+		}
+		if err != nil {
+			break
+		}
+	}
 	to.Close()
 	from.Close()
+}
+
+// speaks waits while the line is silent; it is false when the connection was cut.
+func (l *Line) speaks(conn net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.silent && l.open[conn] {
+		l.changed.Wait()
+	}
+	return l.open[conn]
 }

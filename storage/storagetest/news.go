@@ -131,7 +131,7 @@ func (h *Heard) next(what string) parties.Change {
 	select {
 	case got := <-h.news:
 		return got
-	case <-time.After(30 * time.Second): // only a failing test waits so long
+	case <-time.After(patient): // only a failing test waits so long
 		h.t.Fatalf("heard nothing, want %s", what)
 		return parties.Change{}
 	}

@@ -72,7 +72,7 @@ func (r *Running) Handed() []routing.Handed {
 // Until waits until what was handed over is enough.
 func (r *Running) Until(what string, enough func([]routing.Handed) bool) []routing.Handed {
 	r.t.Helper()
-	late := time.After(30 * time.Second) // only a failing test waits so long
+	late := time.After(patient) // only a failing test waits so long
 	for {
 		r.mu.Lock()
 		handed, more := append([]routing.Handed(nil), r.handed...), r.more
@@ -117,7 +117,7 @@ func Eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	late := time.After(30 * time.Second) // only a failing test waits so long
+	late := time.After(patient) // only a failing test waits so long
 	for !so() {
 		select {
 		case <-poll.C:

@@ -40,6 +40,34 @@ func Postgres(t testing.TB) string {
 	return server.String()
 }
 
+// SetReadOnly makes the database of a URL refuse writes, as a standby does, or take
+// them again. Who is connected when it becomes so is put out, as by a fail-over.
+func SetReadOnly(t testing.TB, databaseURL string, readOnly bool) {
+	t.Helper()
+	database, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal("the database's URL is not valid")
+	}
+	pool, err := sql.Open("pgx", serverURL(t, postgresVariable).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	name, setting := strings.TrimPrefix(database.Path, "/"), "off"
+	if readOnly {
+		setting = "on"
+	}
+	if _, err := pool.ExecContext(t.Context(), "ALTER DATABASE "+name+" SET default_transaction_read_only = "+setting); err != nil {
+		t.Fatal(err)
+	}
+	if !readOnly {
+		return
+	}
+	if _, err := pool.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Redis returns the URL of a Redis that other tests use at the same time.
 func Redis(t testing.TB) string {
 	t.Helper()

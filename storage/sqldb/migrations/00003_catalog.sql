@@ -1,7 +1,7 @@
 -- +goose Up
 
--- One row, like directory: its revision is raised first in every transaction
--- that changes the catalog, which holds back all others until the commit.
+-- One row, like directory: its revision is raised by every transaction that
+-- changes the catalog, and only if it is the one that the change was made for.
 -- last_seq is the highest seq ever given.
 CREATE TABLE catalog_clock (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
