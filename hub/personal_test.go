@@ -101,7 +101,9 @@ func (d driver) drive(t *testing.T, h *hubtest.Hub, cpo, msp, other *hubtest.Pla
 				pushes++
 			}
 		}
-		return pushes >= 3
+		// One came directly. The two that went to all may come in one: to a replica that
+		// has just begun, what is open may have been sent before.
+		return pushes >= 2
 	})
 }
 
