@@ -222,7 +222,7 @@ func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
 		var mu sync.Mutex
 		var order []int
 		var pushes sync.WaitGroup
-		large := `{"name":"` + strings.Repeat("x", 12<<20) + `"}`
+		large := `{"name":"` + strings.Repeat("x", 1<<20) + `"}`
 		for i := range 5 {
 			w := location("PUT", nlTNM, fmt.Sprint("L", i), large)
 			w.Then = func(catalog.Applied) { mu.Lock(); defer mu.Unlock(); order = append(order, i) }
