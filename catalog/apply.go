@@ -42,6 +42,10 @@ const (
 // When ctx ends before the push was merged, it is dropped; after that Apply
 // still waits for the outcome, since the record may have it.
 func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
+	// Looking through a large body costs more than anything else here.
+	if refusal := c.counted(c.queue.room(w.Sender, int64(len(w.Body)))); refusal != nil {
+		return Applied{}, refusal
+	}
 	p, refusal := check(w)
 	if refusal != nil {
 		return Applied{}, refusal
@@ -103,7 +107,11 @@ func (c *Catalog) enqueue(w *waiter) *ocpi.Error {
 	case !c.loaded:
 		return errLoading()
 	}
-	refusal := c.queue.add(w)
+	return c.counted(c.queue.add(w))
+}
+
+// counted counts a refusal for want of room.
+func (c *Catalog) counted(refusal *ocpi.Error) *ocpi.Error {
 	if refusal != nil {
 		c.metrics.refused.Inc()
 	}

@@ -242,6 +242,41 @@ func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
 	})
 }
 
+// TestS5_ASmallPushWaitsForOneLargeOne of another platform, however many there are.
+func TestS5_ASmallPushWaitsForOneLargeOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		gate := make(chan struct{})
+		r.set(func(r *record) { r.gate = gate })
+		var order []string // of the committer alone
+		var pushes sync.WaitGroup
+		push := func(sender, id, body string) {
+			w := location("PUT", nlTNM, id, body)
+			w.Sender = sender
+			w.Then = func(catalog.Applied) { order = append(order, id) }
+			pushes.Go(func() {
+				if _, err := c.Apply(context.Background(), w); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // in this order
+		}
+		for i := range 4 {
+			push("noisy", fmt.Sprint("large ", i), `{"name":"`+strings.Repeat("x", 5<<20)+`"}`)
+		}
+		for i := range 3 {
+			push("quiet", fmt.Sprint("small ", i), `{}`)
+		}
+		close(gate)
+		pushes.Wait()
+		want := []string{"large 0", "small 0", "small 1", "small 2", "large 1", "large 2", "large 3"}
+		if !slices.Equal(order, want) || r.commits != 5 {
+			t.Errorf("%d commits, in the order %q", r.commits, order)
+		}
+	})
+}
+
 // together applies pushes in one batch and tells what became of each. They wait,
 // while an earlier commit is under way.
 func together(t *testing.T, r *record, c *catalog.Catalog, writes ...catalog.Write) []catalog.Applied {

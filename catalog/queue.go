@@ -63,7 +63,7 @@ func (q *queue) add(w *waiter) *ocpi.Error {
 	if l == nil {
 		l = &line{sender: w.Sender}
 	}
-	if refusal := q.fits(l, w); refusal != nil {
+	if refusal := q.fits(l, w.bytes()); refusal != nil {
 		return refusal
 	}
 	q.lines[w.Sender] = l
@@ -80,8 +80,18 @@ func (q *queue) add(w *waiter) *ocpi.Error {
 	return nil
 }
 
-func (q *queue) fits(l *line, w *waiter) *ocpi.Error {
-	n := w.bytes()
+// room tells whether add would take a push of n bytes now.
+func (q *queue) room(sender string, n int64) *ocpi.Error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lines[sender]
+	if l == nil {
+		l = &line{}
+	}
+	return q.fits(l, n)
+}
+
+func (q *queue) fits(l *line, n int64) *ocpi.Error {
 	switch {
 	case q.pushes >= maxWaiting, q.bytes > 0 && q.bytes+n > maxWaitingBytes:
 		return full("%d pushes with %d bytes are waiting already", q.pushes, q.bytes)
