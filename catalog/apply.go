@@ -8,14 +8,6 @@ import (
 	"busbar/ocpi"
 )
 
-// maxWaiting is the most pushes that wait for the committer, maxWaitingBytes the
-// most bytes of their bodies, with those that are being committed. One push is
-// taken however large it is.
-const (
-	maxWaiting      = 10_000
-	maxWaitingBytes = 256 << 20
-)
-
 // waiter is a push on its way through the committer.
 type waiter struct {
 	*push
@@ -50,6 +42,10 @@ const (
 // When ctx ends before the push was merged, it is dropped; after that Apply
 // still waits for the outcome, since the record may have it.
 func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
+	// Looking through a large body costs more than anything else here.
+	if refusal := c.counted(c.queue.room(w.Sender, int64(len(w.Body)))); refusal != nil {
+		return Applied{}, refusal
+	}
 	p, refusal := check(w)
 	if refusal != nil {
 		return Applied{}, refusal
@@ -111,24 +107,30 @@ func (c *Catalog) enqueue(w *waiter) *ocpi.Error {
 	case !c.loaded:
 		return errLoading()
 	}
-	if bytes := c.waitingBytes.Add(w.size()); bytes > maxWaitingBytes && bytes > w.size() {
-		c.waitingBytes.Add(-w.size())
-		return c.full("%d bytes of pushes are waiting already", bytes-w.size())
-	}
-	select {
-	case c.waiting <- w:
-		return nil
-	default:
-		c.waitingBytes.Add(-w.size())
-		return c.full("%d pushes are waiting already", maxWaiting)
-	}
+	return c.counted(c.queue.add(w))
 }
 
-// full refuses a push for which there is no room.
-func (c *Catalog) full(format string, args ...any) *ocpi.Error {
-	c.metrics.refused.Inc()
-	return ocpi.Errorf(ocpi.HubError, "the hub could not keep the object, so nothing was sent: "+format, args...)
+// counted counts a refusal for want of room.
+func (c *Catalog) counted(refusal *ocpi.Error) *ocpi.Error {
+	if refusal != nil {
+		c.metrics.refused.Inc()
+	}
+	return refusal
 }
 
-// size is what a push takes of the room that waiting ones have, in bytes.
-func (w *waiter) size() int64 { return int64(len(w.Body)) }
+// bytes is what a push takes of the room that waiting ones have: one without a
+// body takes some, too.
+func (w *waiter) bytes() int64 { return max(1, int64(len(w.Body))) }
+
+// size is what a push costs the record: it writes the whole object, of which a
+// part may be pushed. It is the committer's, which alone writes to the shelves.
+func (c *Catalog) size(w *waiter) int64 {
+	n := int64(len(w.Body))
+	if w.Method == http.MethodPut && w.depth == objectDepth || w.Method == http.MethodDelete {
+		return n
+	}
+	if e, there := c.shelves[w.Module].get(w.key); there {
+		n += int64(unpackedLen(packedOf(e.blob)))
+	}
+	return n
+}

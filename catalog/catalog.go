@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,10 +17,8 @@ import (
 type Catalog struct {
 	cfg     Config
 	metrics *metrics
-	// waiting are pushes for the committer, which alone writes to what follows.
-	waiting chan *waiter
-	// waitingBytes are those of the bodies that wait or are being committed.
-	waitingBytes atomic.Int64
+	// queue has the pushes for the committer, which alone writes to what follows.
+	queue *queue
 	// ready is closed once loaded is true.
 	ready chan struct{}
 
@@ -78,9 +75,10 @@ func New(cfg Config) *Catalog {
 		cfg.MaxDocument = defaultMaxDocument
 	}
 	c := &Catalog{
-		cfg: cfg, waiting: make(chan *waiter, maxWaiting), ready: make(chan struct{}), shelves: newShelves(),
+		cfg: cfg, ready: make(chan struct{}), shelves: newShelves(),
 		pages: newPageCache(cfg.PageCache), catchUps: newCatchUps(),
 	}
+	c.queue = newQueue(c.size)
 	c.metrics = newMetrics(c, cfg.Metrics)
 	return c
 }
@@ -100,6 +98,9 @@ type Write struct {
 	// spelling; EVSE and Connector are empty for the object itself.
 	ID, EVSE, Connector string
 	Body                []byte
+	// Sender is whose push it is: those of one take effect in their order, and many
+	// take turns.
+	Sender string
 	// Operator is a BusinessDetails object for a Location that comes without an
 	// operator (U6); nil leaves it out.
 	Operator []byte

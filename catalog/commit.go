@@ -16,8 +16,9 @@ import (
 const maxBatch = 500
 
 // maxBatchBytes ends a batch before maxBatch: documents may be as large as
-// bodies, and the record takes all of a batch in one statement.
-const maxBatchBytes = 32 << 20
+// bodies, the record takes all of a batch in one statement, and whoever comes
+// meanwhile waits for it. One larger document is a batch of its own.
+const maxBatchBytes = 4 << 20
 
 // mostFollows is how often a commit follows the record first because others wrote
 // too much meanwhile.
@@ -27,34 +28,10 @@ const mostFollows = 5
 // shutdown does not cut it off: a commit under way is finished.
 const storeTimeout = 15 * time.Second
 
-// batch is first, and what else waits. done is to be called when none of it is
-// needed any more: until then it takes room from what may wait.
-func (c *Catalog) batch(first *waiter) (batch []*waiter, done func()) {
-	batch = []*waiter{first}
-	bytes := first.size()
-	for len(batch) < maxBatch && bytes < maxBatchBytes {
-		select {
-		case w := <-c.waiting:
-			batch = append(batch, w)
-			bytes += w.size()
-			continue
-		default:
-		}
-		break
-	}
-	return batch, func() { c.waitingBytes.Add(-bytes) }
-}
-
 // commit takes pushes into the record, then into memory, then answers. The error
 // is the record's, and logged.
 func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
-	live := batch[:0]
-	for _, w := range batch {
-		if w.claim.CompareAndSwap(unclaimed, merging) {
-			live = append(live, w)
-		}
-	}
-	for len(live) > 0 {
+	for live := batch; len(live) > 0; {
 		o, err := c.commitOnce(ctx, live)
 		if errors.Is(err, errRestored) {
 			if err = c.reload(ctx); err == nil {

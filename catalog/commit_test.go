@@ -222,7 +222,7 @@ func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
 		var mu sync.Mutex
 		var order []int
 		var pushes sync.WaitGroup
-		large := `{"name":"` + strings.Repeat("x", 12<<20) + `"}`
+		large := `{"name":"` + strings.Repeat("x", 1<<20) + `"}`
 		for i := range 5 {
 			w := location("PUT", nlTNM, fmt.Sprint("L", i), large)
 			w.Then = func(catalog.Applied) { mu.Lock(); defer mu.Unlock(); order = append(order, i) }
@@ -238,6 +238,41 @@ func TestS5_ABatchIsBoundedInBytes(t *testing.T) {
 		// The first went alone, then three together.
 		if !slices.IsSorted(order) || len(order) != 5 || r.commits != 3 || len(r.rows) != 5 {
 			t.Errorf("order %v, %d commits of %d objects", order, r.commits, len(r.rows))
+		}
+	})
+}
+
+// TestS5_ASmallPushWaitsForOneLargeOne of another platform, however many there are.
+func TestS5_ASmallPushWaitsForOneLargeOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRecord()
+		c := running(t, r)
+		gate := make(chan struct{})
+		r.set(func(r *record) { r.gate = gate })
+		var order []string // of the committer alone
+		var pushes sync.WaitGroup
+		push := func(sender, id, body string) {
+			w := location("PUT", nlTNM, id, body)
+			w.Sender = sender
+			w.Then = func(catalog.Applied) { order = append(order, id) }
+			pushes.Go(func() {
+				if _, err := c.Apply(context.Background(), w); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait() // in this order
+		}
+		for i := range 4 {
+			push("noisy", fmt.Sprint("large ", i), `{"name":"`+strings.Repeat("x", 5<<20)+`"}`)
+		}
+		for i := range 3 {
+			push("quiet", fmt.Sprint("small ", i), `{}`)
+		}
+		close(gate)
+		pushes.Wait()
+		want := []string{"large 0", "small 0", "small 1", "small 2", "large 1", "large 2", "large 3"}
+		if !slices.Equal(order, want) || r.commits != 5 {
+			t.Errorf("%d commits, in the order %q", r.commits, order)
 		}
 	})
 }

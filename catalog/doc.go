@@ -9,8 +9,8 @@
 // Page lists objects in the order in which they first arrived.
 //
 // Apply's walk: push.go checks the push by itself (the sender's goroutine),
-// apply.go queues it, commit.go merges and commits a batch (the committer),
-// merge.go and splice.go write into documents. Memory is shelf.go, of chunk.go
+// queue.go lets it wait, the senders taking turns, commit.go merges and commits a
+// batch (the committer), merge.go and splice.go write into documents. Memory is shelf.go, of chunk.go
 // by order and packer.go for the bytes; page.go reads it, pagecache.go holds what
 // is read again and again, and readers.go who may read it. run.go loads, and
 // follows other replicas; catchup.go lets others wait for that. doubt.go finds
@@ -19,6 +19,6 @@
 // Documents are bytes. A patch is spliced into them; what the hub does not know
 // stays, numbers keep their form, keys their order.
 //
-// The package knows no platforms, sends nothing and knows no database: Store is
+// The package knows no platforms but as names of senders, sends nothing and knows no database: Store is
 // implemented in package storage.
 package catalog

@@ -14,6 +14,9 @@ const (
 	deletedKept = 24 * time.Hour
 	staleAfter  = deletedKept - 2*forgetInterval
 
+	// maxLoadBytes of documents are packed in one step of loading.
+	maxLoadBytes = 32 << 20
+
 	firstRetry, lastRetry = 100 * time.Millisecond, 10 * time.Second
 )
 
@@ -38,8 +41,8 @@ func (c *Catalog) Run(ctx context.Context) {
 		case <-ctx.Done():
 			c.close(ctx)
 			return
-		case w := <-c.waiting:
-			batch, done := c.batch(w)
+		case <-c.queue.wake:
+			batch, done := c.queue.batch()
 			c.commit(ctx, batch)
 			done()
 		case <-follow.C:
@@ -61,18 +64,16 @@ func (c *Catalog) close(ctx context.Context) {
 	c.mu.Unlock()
 	var err error
 	for {
-		select {
-		case w := <-c.waiting:
-			batch, done := c.batch(w)
-			if err == nil {
-				err = c.commit(ctx, batch)
-			} else {
-				c.fail(ctx, batch, err)
-			}
-			done()
-		default:
+		batch, done := c.queue.batch()
+		switch {
+		case len(batch) == 0:
 			return
+		case err == nil:
+			err = c.commit(ctx, batch)
+		default:
+			c.fail(ctx, batch, err)
 		}
+		done()
 	}
 }
 
@@ -105,7 +106,7 @@ func (c *Catalog) reload(ctx context.Context) error {
 	fresh, rows, bytes := newShelves(), make([]Row, 0, maxBatch), 0
 	revision, _, err := c.cfg.Store.Load(ctx, func(r Row) error {
 		rows, bytes = append(rows, r), bytes+len(r.Document)
-		if len(rows) == maxBatch || bytes >= maxBatchBytes {
+		if len(rows) == maxBatch || bytes >= maxLoadBytes {
 			fresh.fill(rows)
 			clear(rows)
 			rows, bytes = rows[:0], 0

@@ -149,56 +149,88 @@ func hasID(w *ocpi.Walker, doc []byte, idName string, wanted []byte) bool {
 // theirs and those of the children that the hub merges, and the space between
 // their members.
 func sameButTime(a, b []byte, shapes []shape) bool {
-	room := make([]byte, 0, len(a)+len(b))
-	room = appendTimeless(room, a, shapes)
-	n := len(room)
-	room = appendTimeless(room, b, shapes)
-	return bytes.Equal(room[:n], room[n:])
-}
-
-func appendTimeless(out, doc []byte, shapes []shape) []byte {
-	w := ocpi.Walk(doc, 0)
-	if w.Next() != '{' {
-		return append(out, doc...)
+	if bytes.Equal(a, b) {
+		return true
 	}
-	return timelessObject(out, &w, doc, shapes)
+	t := timeless{a: a, b: b, inA: ocpi.Walk(a, 0), inB: ocpi.Walk(b, 0)}
+	return t.bothAt('{') && t.object(shapes)
 }
 
-func timelessObject(out []byte, w *ocpi.Walker, doc []byte, shapes []shape) []byte {
-	w.Open('{')
-	out = append(out, '{')
+// timeless walks through two documents at once, up to where they differ: they may
+// be large, and the committer waits.
+type timeless struct {
+	a, b     []byte
+	inA, inB ocpi.Walker
+}
+
+func (t *timeless) object(shapes []shape) bool {
+	t.inA.Open('{')
+	t.inB.Open('{')
 	for {
-		quoted, ok := w.Member()
-		if !ok {
-			return append(out, '}')
+		a, more := nextTimeless(&t.inA)
+		b, moreB := nextTimeless(&t.inB)
+		switch {
+		case more != moreB || !bytes.Equal(a, b):
+			return false
+		case !more:
+			return true
 		}
-		name := ocpi.Unquote(quoted)
-		if string(name) == "last_updated" {
-			w.Value()
-			continue
-		}
-		out = append(append(out, quoted...), ':')
-		if len(shapes) > 1 && string(name) == shapes[0].children && w.Next() == '[' {
-			out = timelessArray(out, w, doc, shapes[1:])
+		same := false
+		if len(shapes) > 1 && string(ocpi.Unquote(a)) == shapes[0].children && t.bothAt('[') {
+			same = t.array(shapes[1:])
 		} else {
-			start, end := w.Value()
-			out = append(out, doc[start:end]...)
+			same = t.value()
 		}
-		out = append(out, ',')
+		if !same {
+			return false
+		}
 	}
 }
 
-func timelessArray(out []byte, w *ocpi.Walker, doc []byte, shapes []shape) []byte {
-	w.Open('[')
-	out = append(out, '[')
-	for w.Element() {
-		if w.Next() == '{' {
-			out = timelessObject(out, w, doc, shapes)
-		} else {
-			start, end := w.Value()
-			out = append(out, doc[start:end]...)
+// nextTimeless steps to the next member that is not last_updated.
+func nextTimeless(w *ocpi.Walker) (quoted []byte, ok bool) {
+	for {
+		quoted, ok = w.Member()
+		if !ok || string(ocpi.Unquote(quoted)) != "last_updated" {
+			return quoted, ok
 		}
-		out = append(out, ',')
+		w.Skip()
 	}
-	return append(out, ']')
+}
+
+func (t *timeless) array(shapes []shape) bool {
+	t.inA.Open('[')
+	t.inB.Open('[')
+	for {
+		more, moreB := t.inA.Element(), t.inB.Element()
+		switch {
+		case more != moreB:
+			return false
+		case !more:
+			return true
+		case t.bothAt('{'):
+			if !t.object(shapes) {
+				return false
+			}
+		case !t.value():
+			return false
+		}
+	}
+}
+
+func (t *timeless) bothAt(first byte) bool { return t.inA.Next() == first && t.inB.Next() == first }
+
+// value compares what both are at. What ends by itself, as all but numbers and
+// words do, ends there in the second document, too.
+func (t *timeless) value() bool {
+	start, end := t.inA.Skip()
+	value := t.a[start:end]
+	switch t.inB.Next() {
+	case '{', '[', '"':
+		at := t.inB.At()
+		t.inB = ocpi.Walk(t.b, at+len(value))
+		return len(value) > 1 && bytes.HasPrefix(t.b[at:], value)
+	}
+	start, end = t.inB.Skip()
+	return bytes.Equal(value, t.b[start:end])
 }

@@ -12,6 +12,7 @@ import (
 
 	"busbar/hub"
 	"busbar/hub/hubtest"
+	"busbar/ocpi/peer"
 )
 
 // reply reads one response whole.
@@ -45,11 +46,11 @@ func put(p *hubtest.Platform, id, to, body string) string {
 		p.Roles[0].PartyID, id, p.TokenC, to, len(body), body)
 }
 
-// One platform with 300 requests to a receiver that hangs: 256 wait, the others
+// One platform with 150 requests to a receiver that hangs: 120 wait, the others
 // are refused at once, and nobody else notices.
 func TestLimits_ANoisyPlatformStarvesNobody(t *testing.T) {
 	t.Parallel()
-	const most, requests = 256, 300
+	const most, requests = 120, 150
 	h := hubtest.Start(t, func(c *hub.Config) { c.PlatformConcurrency = most })
 	noisy, calm := h.Platform("noisy", "NL/NSY:CPO"), h.Platform("calm", "NL/CLM:CPO")
 	hanging, quick := h.Platform("hanging", "DE/HNG:EMSP"), h.Platform("quick", "DE/QCK:EMSP")
@@ -76,7 +77,7 @@ func TestLimits_ANoisyPlatformStarvesNobody(t *testing.T) {
 		w.say(put(noisy, fmt.Sprint(i), "HNG", `{"id":"1"}`), put(calm, "1", "QCK", `{"id":"1"}`))
 		resp, body := w.reply()
 		if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"status_code":2000`) ||
-			!strings.Contains(body, "256 requests in flight, the limit of this hub (BUSBAR_PLATFORM_CONCURRENCY)") ||
+			!strings.Contains(body, "120 requests in flight, the limit of this hub (BUSBAR_PLATFORM_CONCURRENCY)") ||
 			resp.Header.Get("X-Request-ID") != "r-"+fmt.Sprint(i) || resp.Header.Get("X-Correlation-ID") != "c-"+fmt.Sprint(i) {
 			t.Fatalf("request %d: HTTP %d %v %s", i, resp.StatusCode, resp.Header, body)
 		}
@@ -101,6 +102,50 @@ func TestLimits_ANoisyPlatformStarvesNobody(t *testing.T) {
 	w.say(put(noisy, "again", "QCK", `{"id":"1"}`))
 	if status, body := w.hear(); status != 200 {
 		t.Errorf("afterwards: HTTP %d %s", status, body)
+	}
+}
+
+// One platform has as many requests under way as it may, all to a receiver that does
+// not answer them: others reach the same receiver.
+func TestLimits_ANoisyPlatformLeavesConnectionsToItsReceiver(t *testing.T) {
+	t.Parallel()
+	const share = peer.MaxConns / 2
+	h := hubtest.Start(t)
+	noisy, calm := h.Platform("noisy", "NL/NSY:CPO"), h.Platform("calm", "NL/CLM:CPO")
+	receiver := h.Platform("receiver", "DE/RCV:EMSP")
+	hang, arrived := make(chan struct{}), make(chan struct{}, peer.MaxConns)
+	release := sync.OnceFunc(func() { close(hang) })
+	t.Cleanup(release)
+	receiver.Intercepts(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/NSY/") {
+			arrived <- struct{}{}
+			<-hang
+		}
+		return false
+	})
+	conns := make([]*wire, peer.MaxConns)
+	for i := range conns {
+		conns[i] = dial(t, h)
+		conns[i].say(put(noisy, fmt.Sprint(i), "RCV", `{"id":"1"}`))
+	}
+	for range share {
+		<-arrived
+	}
+	w := dial(t, h)
+	for i := range 20 {
+		w.say(put(calm, fmt.Sprint(i), "RCV", `{"id":"1"}`))
+		if status, body := w.hear(); status != 200 {
+			t.Fatalf("another platform's request: HTTP %d %s", status, body)
+		}
+	}
+	if n := len(arrived); n != 0 {
+		t.Errorf("%d requests more than its share arrived of the noisy platform", n)
+	}
+	release()
+	for i := range conns { // those that waited go out now
+		if status, body := conns[i].hear(); status != 200 {
+			t.Fatalf("request %d: HTTP %d %s", i, status, body)
+		}
 	}
 }
 

@@ -37,14 +37,15 @@ type handshake struct {
 	// token is the one that the peer reads; offer the one that the hub sends it
 	// in a credentials object.
 	token, offer ocpi.CredentialsToken
-	// memory bounds the answers with all others that are held for the platform.
-	memory peer.Memory
+	// requester is the platform's own client, whose memory bounds the answers with all
+	// others that are held for it; nil until it has one.
+	requester *peer.Client
 }
 
 func (r *Registrar) handshake(id PlatformID, token ocpi.CredentialsToken, form ocpi.TokenForm) *handshake {
 	h := &handshake{client: r.cfg.Dialer.NewClient(token, form), timeout: r.cfg.CallTimeout, token: token}
 	if e := r.cfg.Directory.Snapshot().Platform(id); e != nil {
-		h.memory = e.Client.Memory()
+		h.requester = e.Client
 	}
 	return h
 }
@@ -175,7 +176,7 @@ func (h *handshake) call(ctx context.Context, method, url string, body []byte) (
 	}
 	id := ocpi.NewMessageID()
 	answer, err := h.client.Do(ctx, time.Now().Add(h.timeout), &peer.Call{
-		Method: method, Target: &target, Body: body, Memory: h.memory,
+		Method: method, Target: &target, Body: body, Requester: h.requester,
 		Headers: []ocpi.Header{{Name: ocpi.HeaderRequestID, Value: id}, {Name: ocpi.HeaderCorrelationID, Value: id}},
 	})
 	if err != nil {

@@ -78,6 +78,7 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 		return "", refusal
 	}
 	w.Method, w.Module, w.Body, w.Received = b.Method, b.Module, b.Body, b.Accepted
+	w.Sender = string(caller.Platform.ID)
 	if b.Module == ocpi.ModuleLocations {
 		w.Operator = operator(caller, w.Owner)
 	}

@@ -23,7 +23,7 @@ func (r *Router) forward(ctx context.Context, caller *parties.Entry, plan *Plan,
 	call := peer.Call{
 		Method: req.Method, Target: plan.Target, Path: req.Path, Query: req.Query,
 		Headers: headers[:], Body: req.Body, Anonymous: plan.Anonymous, Stranger: plan.Stranger,
-		Memory: caller.Client.Memory(),
+		Requester: caller.Client,
 	}
 	sent := time.Now()
 	answer, err := plan.Receiver.Client.Do(ctx, sent.Add(r.timeout(req)), &call)
@@ -75,7 +75,7 @@ func failureOf(err error, to ocpi.PartyKey) (Outcome, *ocpi.Error) {
 	case peer.Cancelled:
 		return OutcomeCancelled, ocpi.Errorf(ocpi.HubError, "the requester closed the connection")
 	case peer.Busy:
-		return OutcomeUnreachable, ocpi.Errorf(ocpi.HubError, "all %d connections to the platform of %s are in use", peer.MaxConns, to)
+		return OutcomeUnreachable, ocpi.Errorf(ocpi.HubError, "all connections to the platform of %s that you may have are in use, of %d that there are at most", to, peer.MaxConns)
 	case peer.Full:
 		return OutcomeBadAnswer, ocpi.Errorf(ocpi.HubError,
 			"the hub had no room for the answer of %s (BUSBAR_BODY_MEMORY); the message was forwarded", to)

@@ -153,7 +153,7 @@ func (g *gathering) get(ctx context.Context, from listSender, limit int, at list
 	defer func() { <-g.calls }()
 	call := &listCall{
 		listSender: from, module: g.req.Module, from: g.req.From, correlationID: g.req.CorrelationID,
-		filters: g.q.filters, limit: limit, memory: g.caller.Client.Memory(),
+		filters: g.q.filters, limit: limit, requester: g.caller.Client,
 	}
 	return call.get(ctx, g.deadline, at)
 }

@@ -29,8 +29,8 @@ type listCall struct {
 	// escaped.
 	filters string
 	limit   int
-	// memory bounds the answers; nil is the called platform's.
-	memory peer.Memory
+	// requester is for whom the list is; nil is the hub.
+	requester *peer.Client
 }
 
 // listPlace is a page of a party's list: where the party's own link led, or what
@@ -113,7 +113,7 @@ func (c *listCall) get(ctx context.Context, deadline time.Time, at listPlace) (*
 		query = c.query(at.Offset)
 	}
 	answer, err := c.receiver.Client.Do(ctx, deadline, &peer.Call{
-		Method: "GET", Target: c.target, Path: path, Query: query, Headers: headers[:], Memory: c.memory,
+		Method: "GET", Target: c.target, Path: path, Query: query, Headers: headers[:], Requester: c.requester,
 	})
 	if err != nil {
 		return nil, unanswered(c.party, err)
@@ -150,7 +150,7 @@ func unanswered(party ocpi.PartyKey, err error) *listFailure {
 		f = badList("the platform of %s closed the connection before it answered", party)
 		f.outcome = OutcomeUnreachable
 	case peer.Busy:
-		f = badList("all %d connections to the platform of %s are in use", peer.MaxConns, party)
+		f = badList("all connections to the platform of %s that are to be had are in use", party)
 		f.outcome = OutcomeUnreachable
 	case peer.TimedOut:
 		f = badList("%s did not answer in time", party)

@@ -145,7 +145,7 @@ func (q *inquiry) askLeg(ctx context.Context, leg *Leg) *legAnswer {
 	}
 	answer, err := leg.Receiver.Client.Do(ctx, deadline, &peer.Call{
 		Method: a.req.Method, Target: leg.Target, Path: a.req.Path, Query: a.req.Query,
-		Headers: headers[:], Body: a.req.Body, Memory: q.caller.Client.Memory(),
+		Headers: headers[:], Body: a.req.Body, Requester: q.caller.Client,
 	})
 	if err != nil {
 		return a

@@ -213,6 +213,7 @@ func (run *pulling) skip(call *listCall, err error) {
 func (run *pulling) take(ctx context.Context, call *listCall, o *pulledObject) error {
 	w := catalog.Write{
 		Method: "PUT", Module: call.module, Owner: call.party, ID: o.id, Body: o.body, Received: run.now,
+		Sender:     string(run.from.Platform.ID),
 		IfNotOlder: true, // a push may have come in while the list was on its way
 		Then: func(a catalog.Applied) {
 			if a.Created || a.Changed {

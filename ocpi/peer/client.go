@@ -99,9 +99,10 @@ type Call struct {
 	// nothing is. Nil: it is always written.
 	Held func() bool
 
-	// Memory bounds the answer: that of the platform for which the call is made. Nil
-	// is the called platform's own.
-	Memory Memory
+	// Requester is the client of the platform for which the call is made: the answer
+	// takes of its memory, and the call of its share of the connections. Nil is the
+	// hub itself; the answer then takes of the called platform's memory.
+	Requester *Client
 
 	// slash is the trailing slash that the peer asked for.
 	slash slash

@@ -13,7 +13,8 @@ import (
 
 // Bounds of what one platform may take of the hub.
 const (
-	// MaxConns is the most connections to one host of one platform.
+	// MaxConns is the most connections to one host of one platform. Of these, calls
+	// for one requester never have more than they leave free.
 	MaxConns = 256
 	// MaxAnswer is the largest answer body, in bytes: peers that ignore limit
 	// send their whole list at once.

@@ -22,7 +22,8 @@ const (
 	BadAnswer Failure = "bad_answer"
 	// Cancelled: the caller's context ended.
 	Cancelled Failure = "cancelled"
-	// Busy: all connections to the platform were in use until the deadline.
+	// Busy: all connections to the platform, or all that the requester may have, were
+	// in use until the deadline.
 	Busy Failure = "busy"
 	// Full: the hub had no room for the answer.
 	Full Failure = "full"

@@ -29,7 +29,7 @@ func (c *Client) exchange(ctx context.Context, deadline time.Time, call *Call, a
 		return fail(Unreachable, err)
 	}
 	for {
-		cn, err := pool.get(ctx, deadline, call.Brisk)
+		cn, err := pool.get(ctx, deadline, call)
 		if errors.Is(err, errPoolBusy) {
 			return fail(Busy, err)
 		}
@@ -125,9 +125,9 @@ func (c *Client) send(ctx context.Context, cn *conn, call *Call, authorization s
 		br.Reset(nil)
 		readers.Put(br)
 	}()
-	answer := &Answer{resp: fasthttp.AcquireResponse(), memory: call.Memory}
-	if answer.memory == nil {
-		answer.memory = c.memory
+	answer := &Answer{resp: fasthttp.AcquireResponse(), memory: c.memory}
+	if call.Requester != nil {
+		answer.memory = call.Requester.memory
 	}
 	err := answer.read(br, c.dialer.maxAnswer)
 	if err != nil || answer.Status() < 200 {

@@ -23,15 +23,22 @@ type pool struct {
 	mu      sync.Mutex
 	idle    []*conn
 	open    int
-	waiting []chan *conn
+	holders map[*Client]*holder
+	// turns are the holders that wait, the next one first; waiting are all their
+	// calls.
+	turns   []*holder
+	waiting int
 	closed  bool
 }
 
-// conn is a pooled connection. fresh is false once it has carried an answer.
+// conn is a pooled connection or, without a Conn, the place for one. fresh is
+// false once it has carried an answer.
 type conn struct {
 	net.Conn
-	fresh bool
-	since time.Time
+	// holder has it; nil while it is idle.
+	holder *holder
+	fresh  bool
+	since  time.Time
 	// until is the deadline that is set.
 	until time.Time
 	// readErr is what ended reading, before a parser wrapped it: it tells a
@@ -90,16 +97,12 @@ func drained(t *tls.Conn) bool {
 
 var (
 	errPoolClosed = errors.New("the platform's connections were closed")
-	errPoolBusy   = errors.New("all connections to the platform are in use")
+	errPoolBusy   = errors.New("all connections to the platform that the requester may have are in use")
 )
 
-// maxWaiting bounds the requests that wait for a connection of one pool; the
-// next one is refused at once.
-const maxWaiting = 1024
-
 // get returns a live idle connection, opens one, or waits for one until the
-// deadline, which it also sets on the connection. brisk is Call.Brisk.
-func (p *pool) get(ctx context.Context, deadline time.Time, brisk bool) (*conn, error) {
+// deadline, which it also sets on the connection.
+func (p *pool) get(ctx context.Context, deadline time.Time, call *Call) (*conn, error) {
 	for queued := false; ; {
 		// Whoever comes too late must not use up good connections on the way,
 		// nor dial for nothing and blame the host.
@@ -113,79 +116,69 @@ func (p *pool) get(ctx context.Context, deadline time.Time, brisk bool) (*conn, 
 			}
 			return nil, os.ErrDeadlineExceeded
 		}
-		c, wait, err := p.take()
+		c, turn, err := p.take(call.Requester)
 		if err != nil {
 			return nil, err
 		}
-		if wait != nil {
+		if turn != nil {
 			queued = true
-			if c, err = p.wait(ctx, wait, deadline); err != nil {
+			if c, err = p.wait(ctx, turn, deadline); err != nil {
 				return nil, err
 			}
 		}
-		if c == nil {
-			c, err := p.connect(ctx, deadline)
-			if err != nil && wait != nil && !time.Now().Before(deadline) {
+		if c.Conn == nil {
+			err := p.connect(ctx, c, deadline)
+			if err != nil && turn != nil && !time.Now().Before(deadline) {
 				// The time went by in the queue: the host is not to blame.
 				err = errPoolBusy
 			}
 			return c, err
 		}
-		if now.Sub(c.since) < p.idleFor && c.usable(now, deadline, brisk) {
+		if now.Sub(c.since) < p.idleFor && c.usable(now, deadline, call.Brisk) {
 			return c, nil
 		}
 		p.discard(c)
 	}
 }
 
-// connect opens a connection in a place that take gave.
-func (p *pool) connect(ctx context.Context, deadline time.Time) (*conn, error) {
+// connect opens a connection in its place, or gives that away.
+func (p *pool) connect(ctx context.Context, c *conn, deadline time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	nc, err := p.dial(ctx)
 	if err != nil {
-		p.forget()
-		return nil, err
+		p.forget(c)
+		return err
 	}
-	c := &conn{Conn: nc, fresh: true, alive: looker(nc)}
+	c.Conn, c.fresh, c.alive = nc, true, looker(nc)
 	if err := c.arm(time.Now(), deadline); err != nil {
 		p.discard(c)
-		return nil, err
+		return err
 	}
-	return c, nil
+	return nil
 }
 
-// take answers with an idle connection, with nil and no wait for a place, or
-// with a channel that will deliver either.
-func (p *pool) take() (*conn, chan *conn, error) {
+// take answers with an idle connection, with a place, or with a turn that will
+// deliver either.
+func (p *pool) take(requester *Client) (*conn, *turn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, nil, errPoolClosed
 	}
-	if n := len(p.idle); n > 0 {
-		c := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		return c, nil, nil
+	h := p.holder(requester)
+	if p.mayHold(h) {
+		return p.give(h), nil, nil
 	}
-	if p.open < p.max {
-		p.open++
-		return nil, nil, nil
-	}
-	if len(p.waiting) >= maxWaiting {
-		return nil, nil, errPoolBusy
-	}
-	ch := make(chan *conn, 1)
-	p.waiting = append(p.waiting, ch)
-	return nil, ch, nil
+	t, err := p.queue(h)
+	return nil, t, err
 }
 
-func (p *pool) wait(ctx context.Context, ch chan *conn, deadline time.Time) (*conn, error) {
+func (p *pool) wait(ctx context.Context, t *turn, deadline time.Time) (*conn, error) {
 	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errPoolBusy)
 	defer cancel()
 	select {
-	case c, ok := <-ch:
+	case c, ok := <-t.ready:
 		if !ok {
 			return nil, errPoolClosed
 		}
@@ -193,19 +186,17 @@ func (p *pool) wait(ctx context.Context, ch chan *conn, deadline time.Time) (*co
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
-	for i, w := range p.waiting {
-		if w == ch {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			p.mu.Unlock()
-			return nil, context.Cause(ctx)
-		}
-	}
+	left := p.leave(t)
 	p.mu.Unlock()
-	// It was delivered meanwhile: pass it on. A closed channel held nothing.
-	if c, ok := <-ch; c != nil {
-		p.put(c)
-	} else if ok {
-		p.forget()
+	if !left {
+		// It was delivered meanwhile: pass it on. A closed channel held nothing.
+		switch c := <-t.ready; {
+		case c == nil:
+		case c.Conn == nil:
+			p.forget(c)
+		default:
+			p.put(c)
+		}
 	}
 	return nil, context.Cause(ctx)
 }
@@ -214,43 +205,34 @@ func (p *pool) wait(ctx context.Context, ch chan *conn, deadline time.Time) (*co
 func (p *pool) put(c *conn) {
 	c.fresh, c.since = false, time.Now()
 	p.mu.Lock()
-	if p.closed {
+	c.holder.held--
+	c.holder = nil
+	closed := p.closed
+	if closed {
 		p.open--
-		p.mu.Unlock()
-		c.Close()
-		return
+	} else {
+		p.idle = append(p.idle, c)
+		p.serve()
 	}
-	if len(p.waiting) > 0 {
-		p.hand(c)
-		p.mu.Unlock()
-		return
-	}
-	p.idle = append(p.idle, c)
 	p.mu.Unlock()
+	if closed {
+		c.Close()
+	}
 }
 
 // discard closes a connection and gives its place away.
 func (p *pool) discard(c *conn) {
 	c.Close()
-	p.forget()
+	p.forget(c)
 }
 
 // forget gives a place away whose connection is gone or never was.
-func (p *pool) forget() {
+func (p *pool) forget(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) > 0 {
-		p.hand(nil)
-		return
-	}
+	c.holder.held--
 	p.open--
-}
-
-// hand gives c, or a place when c is nil, to whoever waits longest.
-func (p *pool) hand(c *conn) {
-	ch := p.waiting[0]
-	p.waiting = p.waiting[1:]
-	ch <- c
+	p.serve()
 }
 
 // sweep closes what has been idle too long; all of it when the pool is closed,
@@ -266,11 +248,9 @@ func (p *pool) sweep(now time.Time, closePool bool) {
 	p.idle = slices.Delete(p.idle, 0, n)
 	p.open -= n
 	if p.closed {
-		for _, ch := range p.waiting {
-			close(ch)
-		}
-		p.waiting = nil
+		p.sendAway()
 	}
+	p.dropHolders()
 	p.mu.Unlock()
 	for _, c := range old {
 		c.Close()
@@ -280,7 +260,7 @@ func (p *pool) sweep(now time.Time, closePool bool) {
 // retire closes the pool if all its connections are idle.
 func (p *pool) retire() bool {
 	p.mu.Lock()
-	unused := p.open == len(p.idle) && len(p.waiting) == 0
+	unused := p.open == len(p.idle) && p.waiting == 0
 	p.closed = p.closed || unused
 	p.mu.Unlock()
 	if unused {

@@ -26,8 +26,13 @@ func slow(release <-chan string) func(*link) {
 
 // start sends a call in the background and waits until it can get no further.
 func (p *platform) start(ctx context.Context, t *testing.T, c *Client, deadline time.Time) <-chan outcome {
+	return p.startFor(ctx, t, nil, c, deadline)
+}
+
+// startFor is start, for a requester.
+func (p *platform) startFor(ctx context.Context, t *testing.T, requester, c *Client, deadline time.Time) <-chan outcome {
 	done := make(chan outcome, 1)
-	call := &Call{Method: "POST", Target: target(t, p.url), Body: []byte("{}")}
+	call := &Call{Method: "POST", Target: target(t, p.url), Body: []byte("{}"), Requester: requester}
 	go func() { done <- finish(c.Do(ctx, deadline, call)) }()
 	synctest.Wait()
 	return done
@@ -40,8 +45,8 @@ func (c *Client) holds(t *testing.T, open, idle int) {
 	p := c.onlyPool()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open != open || len(p.idle) != idle || len(p.waiting) != 0 {
-		t.Fatalf("%d open, %d idle, %d waiting; want %d, %d, 0", p.open, len(p.idle), len(p.waiting), open, idle)
+	if p.open != open || len(p.idle) != idle || p.waiting != 0 || len(p.turns) != 0 {
+		t.Fatalf("%d open, %d idle, %d waiting; want %d, %d, 0", p.open, len(p.idle), p.waiting, open, idle)
 	}
 }
 
@@ -151,31 +156,39 @@ func TestACancelledWaiterLeaksNoPlace(t *testing.T) {
 // gives up; it goes to the next one.
 func TestWhatIsDeliveredTooLateIsPassedOn(t *testing.T) {
 	t.Parallel()
-	near, far := net.Pipe()
-	defer far.Close()
-	connection := &conn{Conn: near}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	// Both ways out of wait are open, and which is taken is left to chance.
 	for range 100 {
-		for _, delivered := range []*conn{connection, nil} {
-			p := &pool{max: 1, idleFor: time.Hour, open: 1}
-			_, first, _ := p.take()
-			_, second, _ := p.take()
-			p.hand(delivered)
-			if c, err := p.wait(ctx, first, soon()); err == nil {
-				p.hand(c) // it was not too late
+		for _, broken := range []bool{false, true} {
+			near, far := net.Pipe()
+			defer far.Close()
+			p := &pool{max: 1, idleFor: time.Hour}
+			give := func(c *conn) {
+				if broken {
+					p.forget(c)
+				} else {
+					p.put(c)
+				}
+			}
+			c, _, _ := p.take(nil)
+			c.Conn = near
+			_, first, _ := p.take(nil)
+			_, second, _ := p.take(nil)
+			give(c)
+			if got, err := p.wait(ctx, first, soon()); err == nil {
+				give(got) // it was not too late
 			}
 			select {
-			case got := <-second:
-				if got != delivered {
+			case got := <-second.ready:
+				if got != c && !broken {
 					t.Fatal("a connection was closed for nothing")
 				}
 			default:
 				t.Fatal("what was delivered is lost")
 			}
-			if p.open != 1 || len(p.waiting) != 0 {
-				t.Fatalf("%d open, %d waiting", p.open, len(p.waiting))
+			if p.open != 1 || p.waiting != 0 || p.holders[nil].held != 1 {
+				t.Fatalf("%d open, %d waiting, %d held", p.open, p.waiting, p.holders[nil].held)
 			}
 		}
 	}
@@ -187,6 +200,7 @@ func TestPoolUnderLoad(t *testing.T) {
 	p.dialer.maxConns = 4
 	c := p.client(t)
 	var calls sync.WaitGroup
+	requesters := []*Client{nil, p.client(t), p.client(t)}
 	for n := range 64 {
 		calls.Go(func() {
 			for range 10 {
@@ -194,7 +208,9 @@ func TestPoolUnderLoad(t *testing.T) {
 				if n%4 == 0 {
 					go cancel() // some time, early or late
 				}
-				got := finish(c.Do(ctx, soon(), &Call{Method: "PUT", Target: target(t, p.url), Body: []byte("{}")}))
+				got := finish(c.Do(ctx, soon(), &Call{
+					Method: "PUT", Target: target(t, p.url), Body: []byte("{}"), Requester: requesters[n%3],
+				}))
 				if got.failure != Cancelled && (got.err != nil || string(got.body) != success) {
 					t.Errorf("%q, %v", got.body, got.err)
 				}
@@ -205,8 +221,11 @@ func TestPoolUnderLoad(t *testing.T) {
 	calls.Wait()
 	pool := c.onlyPool()
 	pool.mu.Lock()
-	if pool.open != len(pool.idle) || pool.open > 4 || len(pool.waiting) != 0 {
-		t.Errorf("%d open, %d idle, %d waiting when all is done", pool.open, len(pool.idle), len(pool.waiting))
+	if pool.open != len(pool.idle) || pool.open > 4 || pool.waiting != 0 {
+		t.Errorf("%d open, %d idle, %d waiting when all is done", pool.open, len(pool.idle), pool.waiting)
+	}
+	if pool.dropHolders(); len(pool.holders) != 0 {
+		t.Errorf("%d requesters have something when all is done", len(pool.holders))
 	}
 	pool.mu.Unlock()
 	p.do(t, c, "POST").succeeds(t)
