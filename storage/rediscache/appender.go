@@ -56,7 +56,7 @@ type open struct {
 }
 
 func newAppender(b *Broadcasts) *appender {
-	return &appender{log: b, wake: make(chan struct{}, 1)}
+	return &appender{log: b, wake: make(chan struct{}, 1), taking: taking{keepsUp: true}}
 }
 
 // add takes a broadcast on; taken is closed when Redis has it, or when it is not to be

@@ -6,8 +6,7 @@ import "time"
 // send next, to whichever replica, comes behind. They do as long as Redis keeps up.
 // The appender's mutex guards it.
 type taking struct {
-	// keepsUp tells that the last that was heard of Redis came soon, and that little
-	// waits for it. Before the first sign of life it is not known.
+	// keepsUp tells that they do: until a call fails, or one has waited for too long.
 	keepsUp bool
 	// late fires when the sender may have waited for too long that waits longest; set
 	// tells that it is to.
