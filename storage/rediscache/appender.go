@@ -156,6 +156,7 @@ func (a *appender) lost(epoch string, call int64) {
 // are the last that Redis had.
 func (a *appender) forget(call int64) {
 	a.trying = nil
+	a.release() // they would wait for all that is appended again
 	n := 0
 	o := a.last
 	if a.next != nil {

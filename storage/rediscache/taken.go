@@ -6,7 +6,8 @@ import "time"
 // send next, to whichever replica, comes behind. They do as long as Redis keeps up.
 // The appender's mutex guards it.
 type taking struct {
-	// keepsUp tells that they do: until a call fails, or one has waited for too long.
+	// keepsUp tells that they do: until a call fails, Redis has lost something, or one
+	// has waited for too long.
 	keepsUp bool
 	// late fires when the sender may have waited for too long that waits longest; set
 	// tells that it is to.
@@ -64,6 +65,9 @@ func (a *appender) deaf() {
 
 // release lets all senders go, and makes none wait until Redis keeps up again.
 func (a *appender) release() {
+	if !a.taking.keepsUp {
+		return // and nobody waits
+	}
 	a.taking.keepsUp = false
 	for o := a.next; o != nil; o = o.next {
 		if o.taken != nil {
