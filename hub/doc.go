@@ -24,8 +24,8 @@
 // checks it, merges it into the stored object and returns when the record has
 // it, together with a note that its broadcast has not ended; in the same order it
 // goes through routing.Outbox to the routing.BroadcastLog. A Token, which the
-// catalog does not keep, is saved by Outbox.Accept. Then the requester is answered,
-// whatever the receivers do. Fanout takes the broadcast from the log, asks
+// catalog does not keep, is saved by Outbox.Accept. When the log has it the requester
+// is answered, whatever the receivers do. Fanout takes the broadcast from the log, asks
 // routing.Receivers who is meant, and queues one leg a party: a lane for each
 // receiving platform keeps the order of every object, drops what a newer push made
 // pointless, and waits for nobody else. A lane that is full owes objects their last
@@ -33,7 +33,10 @@
 // tells the Outbox, which deletes the note.
 //
 // Replicas. SQL says what was accepted and has not ended, Redis Streams carry it
-// between replicas, memory fans it out. A broadcast is delivered by whichever
+// between replicas, memory fans it out. The requester's answer waits until the stream
+// has the push, for a second at most and only while Redis keeps up (what
+// BroadcastLog.Append returns): so what is sent after the answer comes behind, whichever
+// replica takes it in. A broadcast is delivered by whichever
 // replica holds its object's partition of the log; right before a leg is written it
 // is asked whether this one still does (routing.Handed.Held), and what it has lost
 // it drops. What comes to another replica again is compared with the catalog: the

@@ -35,8 +35,10 @@ type saving struct {
 type save struct {
 	*Broadcast
 	claimed atomic.Bool
-	// saved is read by Accept; it has room, so that nobody waits for that.
+	// saved is read by Accept; it has room, so that nobody waits for that. taken is
+	// the log's, once it was told without an error.
 	saved chan error
+	taken <-chan struct{}
 }
 
 func (s *saving) busy() bool {
@@ -46,23 +48,27 @@ func (s *saving) busy() bool {
 }
 
 // Accept saves a broadcast that the catalog does not keep, together with those
-// that are accepted at the same time, and passes it on. When it returns without an
-// error, the record has the broadcast. When ctx ends before the broadcast was
+// that are accepted at the same time, passes it on, and waits for the log as long as
+// that wants. When it returns without an error, the record has the broadcast. When ctx ends before the broadcast was
 // about to be saved, it is dropped; after that Accept waits for the outcome.
 func (o *Outbox) Accept(ctx context.Context, b *Broadcast) error {
 	mine := &save{Broadcast: b, saved: make(chan error, 1)}
 	if refusal := o.enqueue(mine); refusal != nil {
 		return refusal
 	}
+	var err error
 	select {
-	case err := <-mine.saved:
-		return err
+	case err = <-mine.saved:
 	case <-ctx.Done():
+		if mine.claimed.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		err = <-mine.saved // outboxTimeout bounds this
 	}
-	if mine.claimed.CompareAndSwap(false, true) {
-		return ctx.Err()
+	if err == nil {
+		await(ctx, mine.taken)
 	}
-	return <-mine.saved // outboxTimeout bounds this
+	return err
 }
 
 func (o *Outbox) enqueue(s *save) *ocpi.Error {
@@ -128,9 +134,9 @@ func (o *Outbox) save(batch []*save) {
 	if err != nil {
 		o.doubt(doubtSaved)
 	} else {
-		slices.SortStableFunc(broadcasts, func(a, b *Broadcast) int { return cmp.Compare(a.Parcel, b.Parcel) })
-		for _, b := range broadcasts {
-			o.Append(b)
+		slices.SortStableFunc(batch, func(a, b *save) int { return cmp.Compare(a.Parcel, b.Parcel) })
+		for _, s := range batch {
+			s.taken = o.Append(s.Broadcast)
 		}
 	}
 	for _, s := range batch {

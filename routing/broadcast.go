@@ -83,11 +83,12 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 		w.Operator = operator(caller, w.Owner)
 	}
 	b.Owner, b.Object = w.Owner, objectName(b.Module, w.Owner, w.ID)
+	var taken <-chan struct{}
 	w.Then = func(applied catalog.Applied) {
 		// After a requester that did not wait, this may run when keep has returned.
 		if applied.Changed || !r.cfg.SuppressUnchanged {
 			b.Revision, b.Overtaken = r.revisionOf(applied), applied.Overtaken
-			r.cfg.Outbox.Append(b)
+			taken = r.cfg.Outbox.Append(b)
 		}
 	}
 	applied, err := r.cfg.Catalog.Apply(ctx, w)
@@ -97,6 +98,7 @@ func (r *Router) keep(ctx context.Context, caller *parties.Entry, b *Broadcast) 
 		}
 		return "", err
 	}
+	await(ctx, taken)
 	if !applied.Changed {
 		count := r.metrics.unchanged[b.Module]
 		if r.cfg.SuppressUnchanged {

@@ -19,11 +19,12 @@ type straight struct {
 	last   *Broadcast
 }
 
-func (l *straight) Append(b *Broadcast, ended func()) {
+func (l *straight) Append(b *Broadcast, ended func()) (taken <-chan struct{}) {
 	l.last = b
 	if l.fanout != nil {
 		l.fanout.Deliver(Handed{Broadcast: b, Done: ended})
 	}
+	return nil
 }
 
 func (*straight) Run(context.Context, func(Handed)) {}

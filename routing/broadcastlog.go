@@ -58,7 +58,12 @@ type BroadcastLog interface {
 	// Append was called; what comes out of it otherwise, since several replicas
 	// append, is handed over as Again. ended, which may be nil, is called once, when
 	// every leg has ended, on whichever replica.
-	Append(b *Broadcast, ended func())
+	//
+	// taken is closed when the broadcast has its place: what any replica appends from
+	// then on comes out behind it. It is closed, too, when the log does not keep up
+	// with what is appended: nobody should wait for long, and whoever appends then has
+	// no order with other replicas. Nil: there is nothing to wait for.
+	Append(b *Broadcast, ended func()) (taken <-chan struct{})
 	// Run hands broadcasts to deliver, those of one object in order, until ctx
 	// ends; then it hands out what no other replica will, waits until all that it
 	// handed out is done, and returns. deliver may block for a broadcast that comes

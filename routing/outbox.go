@@ -111,14 +111,27 @@ func NewOutbox(cfg OutboxConfig) *Outbox {
 }
 
 // Append passes a broadcast on that the record has, under its Revision or its
-// Parcel. It does not block.
-func (o *Outbox) Append(b *Broadcast) { o.appendUnder(b.Revision, b) }
+// Parcel. It does not block; taken is the log's, see BroadcastLog.
+func (o *Outbox) Append(b *Broadcast) (taken <-chan struct{}) { return o.appendUnder(b.Revision, b) }
 
 // appendUnder passes on a broadcast that is a part of what a revision left.
-func (o *Outbox) appendUnder(revision int64, b *Broadcast) {
+func (o *Outbox) appendUnder(revision int64, b *Broadcast) (taken <-chan struct{}) {
 	parcel := b.Parcel // not the broadcast: the log may give its body up
 	o.begin(revision, parcel)
-	o.cfg.Log.Append(b, func() { o.end(revision, parcel) })
+	return o.cfg.Log.Append(b, func() { o.end(revision, parcel) })
+}
+
+// await waits until the log has a broadcast: a sender that is answered then, and
+// only then sends the next, has its order at whichever replica it sends it to. The
+// log bounds that.
+func await(ctx context.Context, taken <-chan struct{}) {
+	if taken == nil {
+		return
+	}
+	select {
+	case <-taken:
+	case <-ctx.Done(): // nobody reads the answer
+	}
 }
 
 func (o *Outbox) begin(revision, parcel int64) {

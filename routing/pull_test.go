@@ -97,9 +97,10 @@ func lastUpdated(object string) time.Time {
 }
 
 // Append implements BroadcastLog.
-func (s *recordingStore) Append(b *Broadcast, _ func()) {
+func (s *recordingStore) Append(b *Broadcast, _ func()) (taken <-chan struct{}) {
 	s.broadcasts = append(s.broadcasts, b) // under the lock of apply
 	s.appended <- struct{}{}
+	return nil
 }
 
 func (s *recordingStore) Run(context.Context, func(Handed)) {}

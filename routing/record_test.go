@@ -226,10 +226,11 @@ type pending struct {
 	ends       []func()
 }
 
-func (p *pending) Append(b *Broadcast, ended func()) {
+func (p *pending) Append(b *Broadcast, ended func()) (taken <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.broadcasts, p.ends = append(p.broadcasts, b), append(p.ends, ended)
+	return nil
 }
 
 func (*pending) Run(context.Context, func(Handed)) {}

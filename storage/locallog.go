@@ -49,11 +49,12 @@ func newLocalLog() *localLog {
 }
 
 // Append has the broadcast at once.
-func (l *localLog) Append(b *routing.Broadcast, ended func()) {
+func (l *localLog) Append(b *routing.Broadcast, ended func()) (taken <-chan struct{}) {
 	l.mu.Lock()
 	l.waiting = append(l.waiting, &carried{broadcast: b, ended: ended})
 	l.mu.Unlock()
 	l.hurry()
+	return nil
 }
 
 func (l *localLog) hurry() {

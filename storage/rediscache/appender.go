@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"busbar/catalog"
 	"busbar/routing"
@@ -32,7 +33,8 @@ type appender struct {
 	// trying is the call that is not answered yet.
 	trying *batch
 	// there are those that Redis has.
-	there [partitions]shelf
+	there  [partitions]shelf
+	taking taking
 }
 
 // open is a broadcast that has not ended.
@@ -48,14 +50,18 @@ type open struct {
 	id    streamID
 	again bool
 	over  bool
+	// taken is open while the sender waits, which it has since.
+	taken chan struct{}
+	since time.Time
 }
 
 func newAppender(b *Broadcasts) *appender {
-	return &appender{log: b, wake: make(chan struct{}, 1)}
+	return &appender{log: b, wake: make(chan struct{}, 1), taking: taking{keepsUp: true}}
 }
 
-// add takes a broadcast on.
-func (a *appender) add(b *routing.Broadcast, ended func()) {
+// add takes a broadcast on; taken is closed when Redis has it, or when it is not to be
+// waited for.
+func (a *appender) add(b *routing.Broadcast, ended func()) (taken <-chan struct{}) {
 	o := &open{broadcast: b, ended: ended, partition: partitionOf(b.Object)}
 	a.mu.Lock()
 	if o.prev = a.last; o.prev == nil {
@@ -74,8 +80,10 @@ func (a *appender) add(b *routing.Broadcast, ended func()) {
 	a.waits++
 	a.bytes += len(b.Body)
 	a.slim()
+	taken = a.await(o)
 	a.mu.Unlock()
 	a.hurry()
+	return taken
 }
 
 // slim gives up the oldest bodies, while there are too many bytes, of what can be
@@ -148,6 +156,7 @@ func (a *appender) lost(epoch string, call int64) {
 // are the last that Redis had.
 func (a *appender) forget(call int64) {
 	a.trying = nil
+	a.release() // they would wait for all that is appended again
 	n := 0
 	o := a.last
 	if a.next != nil {
@@ -238,6 +247,7 @@ func (a *appender) run(ctx context.Context) {
 				a.tell(ctx, err)
 			}
 			if err != nil {
+				a.deaf()
 				pause(ctx, retryInterval)
 			}
 		}

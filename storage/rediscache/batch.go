@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The bounds of one call. A broadcast beyond the second goes alone.
@@ -23,6 +24,8 @@ type batch struct {
 	arguments []any
 	// at are the places of the partitions' streams among the keys.
 	at [partitions]int
+	// began is when it was tried last.
+	began time.Time
 }
 
 // batch takes what is to be appended next; nil when there is nothing, or when
@@ -89,6 +92,7 @@ func (a *appender) send(ctx context.Context, b *batch) error {
 		return err
 	}
 	log := a.log
+	b.began = time.Now()
 	short, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	reply, err := log.scripts.append.Run(short, log.client, b.keys, b.arguments...).StringSlice()
@@ -150,10 +154,12 @@ func (a *appender) sent(b *batch, ids []string) error {
 	a.trying = nil
 	for i, o := range b.list {
 		o.call, o.id = b.call, parsed[i]
+		o.letGo()
 		a.there[o.partition].list = append(a.there[o.partition].list, o)
 	}
 	a.call = b.call
 	a.next = b.list[len(b.list)-1].next
 	a.waits -= len(b.list)
+	a.heard(time.Since(b.began), mostAppended)
 	return nil
 }

@@ -94,6 +94,10 @@ type Pace struct {
 	// Patience is how long a replica that stops waits while nothing moves: neither
 	// does a broadcast end nor does Redis take one. Zero is 1.5 seconds.
 	Patience time.Duration
+	// Append is how long a sender may wait until Redis has its broadcast. Once one has
+	// waited for so long, or Redis has not answered, none waits until Redis answers
+	// within half of it and little is left to append. Zero is 1 second.
+	Append time.Duration
 	// Look is how often partitions are looked at that nobody told news of, and
 	// how often it is asked what has ended. Zero is 1 second.
 	Look time.Duration
@@ -126,7 +130,7 @@ func (p *Pace) setDefaults() {
 		otherwise time.Duration
 	}{
 		{&p.Beat, time.Second}, {&p.Fence, 4 * time.Second}, {&p.Dead, 8 * time.Second},
-		{&p.HandOver, 5 * time.Second}, {&p.Patience, 1500 * time.Millisecond}, {&p.Look, time.Second},
+		{&p.HandOver, 5 * time.Second}, {&p.Patience, 1500 * time.Millisecond}, {&p.Append, time.Second}, {&p.Look, time.Second},
 	} {
 		if *setting.value == 0 {
 			*setting.value = setting.otherwise
@@ -172,6 +176,6 @@ func (b *Broadcasts) Close() error {
 func (b *Broadcasts) Fleet() *Fleet { return b.fleet }
 
 // Append implements routing.BroadcastLog.
-func (b *Broadcasts) Append(broadcast *routing.Broadcast, ended func()) {
-	b.appender.add(broadcast, ended)
+func (b *Broadcasts) Append(broadcast *routing.Broadcast, ended func()) (taken <-chan struct{}) {
+	return b.appender.add(broadcast, ended)
 }

@@ -3,6 +3,7 @@ package rediscache_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -54,6 +55,34 @@ func BenchmarkBroadcastLatency(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		log.Append(storagetest.Broadcast(fmt.Sprint(i%100), i), nil)
 		<-handed
+	}
+}
+
+// BenchmarkTaken is what the answer to a push waits on an idle system, and what those
+// to 64 at a time do.
+func BenchmarkTaken(b *testing.B) {
+	for _, senders := range []int{1, 64} {
+		b.Run(fmt.Sprint(senders), func(b *testing.B) {
+			log := broadcasts(b, storagetest.Redis(b), rediscache.BroadcastsConfig{Namespace: storagetest.Namespace(b)})
+			defer runFor(b, log, storagetest.Done)()
+			b.SetParallelism(max(1, senders/runtime.GOMAXPROCS(0)))
+			push := func(i int) {
+				if taken := log.Append(storagetest.Broadcast(fmt.Sprint(i%100), i), nil); taken != nil {
+					<-taken
+				}
+			}
+			if senders == 1 {
+				for i := 0; b.Loop(); i++ {
+					push(i)
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					push(i)
+				}
+			})
+		})
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func calm() rediscache.Pace {
 	return rediscache.Pace{
 		Beat: 50 * time.Millisecond, Fence: 30 * time.Second, Dead: 60 * time.Second,
-		HandOver: 30 * time.Second, Patience: time.Minute, Look: 50 * time.Millisecond,
+		HandOver: 30 * time.Second, Patience: time.Minute, Look: 50 * time.Millisecond, Append: time.Minute,
 	}
 }
 

@@ -29,9 +29,10 @@
 // # The log
 //
 // Broadcasts implements routing.BroadcastLog. What was accepted stands in SQL;
-// Redis carries it. So nothing waits for Redis, and all of it may be lost: each
-// replica keeps what it has appended until it has ended, and appends it again.
-// The keys, all with the hash tag of the namespace, since scripts touch several:
+// Redis carries it. So all of it may be lost: each replica keeps what it has
+// appended until it has ended, and appends it again. Senders wait until Redis has
+// their broadcasts, for the sake of order, while it keeps up, and not otherwise: see
+// taking. The keys, all with the hash tag of the namespace, since scripts touch several:
 //
 //	epoch                       random; an emptied Redis gets another
 //	settled                     the epoch, once nobody can hold partitions of

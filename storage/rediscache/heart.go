@@ -125,6 +125,7 @@ func (h *heart) once(ctx context.Context) {
 		h.wants, h.leaves = wants{}, nil // by then others may stand there
 		h.log.suspect(err)
 		h.log.fleet.unheard()
+		h.log.appender.deaf()
 		return
 	}
 	h.learn(ctx, began, view)
@@ -183,6 +184,7 @@ func (h *heart) learn(ctx context.Context, began time.Duration, v view) {
 	b.acks.learn(v.epoch)
 	h.epoch, h.answered = v.epoch, h.beats
 	b.appender.learn(v.epoch)
+	b.appender.hears(now - began)
 	b.fleet.observe(now, v.beats, l.emptied || now-h.heard > b.cfg.Pace.Fence)
 	h.heard = now
 	h.extend(began + b.cfg.Pace.Fence)

@@ -3,7 +3,7 @@ package rediscache
 import "github.com/prometheus/client_golang/prometheus"
 
 // logMetrics counts what the log does.
-type logMetrics struct{ again, takenOver, unreadable prometheus.Counter }
+type logMetrics struct{ again, takenOver, unreadable, unawaited prometheus.Counter }
 
 func newLogMetrics(b *Broadcasts, reg prometheus.Registerer) *logMetrics {
 	m := &logMetrics{
@@ -18,6 +18,10 @@ func newLogMetrics(b *Broadcasts, reg prometheus.Registerer) *logMetrics {
 			Name: "busbar_log_unreadable_total",
 			Help: "Broadcasts that were dropped since they could not be read, as for want of a secret.",
 		}),
+		unawaited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "busbar_log_unawaited_total",
+			Help: "Broadcasts that nobody waited for until Redis had them, since it did not keep up.",
+		}),
 	}
 	if reg == nil {
 		return m
@@ -26,7 +30,7 @@ func newLogMetrics(b *Broadcasts, reg prometheus.Registerer) *logMetrics {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
 			func() float64 { return float64(value()) }))
 	}
-	reg.MustRegister(m.again, m.takenOver, m.unreadable, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	reg.MustRegister(m.again, m.takenOver, m.unreadable, m.unawaited, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "busbar_log_beat_seconds",
 		Help: "How long the last sign of life to Redis was under way. At two seconds and more partitions cannot be held.",
 	}, func() float64 {

@@ -10,6 +10,7 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 
+	"busbar/ocpi"
 	"busbar/routing"
 	"busbar/storage/rediscache"
 	"busbar/storage/storagetest"
@@ -75,6 +76,24 @@ func TestASlowRedisCarriesBroadcasts(t *testing.T) {
 		t.Error(err)
 	}
 	set(0) // the stop need not be slow, too
+}
+
+// TestP4_WhatIsSentAfterTheAnswerComesBehind, though it is sent to a replica which
+// is nearer to Redis than the one that answered.
+func TestP4_WhatIsSentAfterTheAnswerComesBehind(t *testing.T) {
+	t.Parallel()
+	for _, module := range []ocpi.ModuleID{ocpi.ModuleLocations, ocpi.ModuleTokens} {
+		t.Run(string(module), func(t *testing.T) {
+			t.Parallel()
+			server := storagetest.Redis(t)
+			through, set := delayed(t, server)
+			cfg := rediscache.BroadcastsConfig{Namespace: storagetest.Namespace(t), Pace: calm()}
+			slow, fast := broadcasts(t, through, cfg), broadcasts(t, server, cfg)
+			set(200 * time.Millisecond)
+			storagetest.TestAnotherReplicaIsBehind(t, slow, fast, module)
+			set(0) // the stop need not be slow, too
+		})
+	}
 }
 
 // TestARedisThatIsTooSlowIsToldOf, and what was accepted meanwhile is sent when it

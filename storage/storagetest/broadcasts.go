@@ -40,6 +40,7 @@ func TestBroadcasts(t *testing.T, open OpenLog) {
 		"every field survives":                             broadcastFields,
 		"ended is called once, when all is done":           broadcastsEnded,
 		"two that run at once share the work":              broadcastsShared,
+		"what is appended once one is taken comes behind":  broadcastsTaken,
 		"what ends elsewhere has ended here":               broadcastsEndElsewhere,
 	}
 	for name, test := range tests {
@@ -204,6 +205,21 @@ func broadcastsShared(t *testing.T, replica func() routing.BroadcastLog) {
 	other.Stop()
 	r.Stop()
 	wantInOrder(t, r.Handed(), writers, each)
+}
+
+// broadcastsTaken appends one after the other, each at the other replica than the
+// one before.
+func broadcastsTaken(t *testing.T, replica func() routing.BroadcastLog) {
+	const each = 20
+	a, b := replica(), replica()
+	r := RunLog(t, a, Done)
+	RunLog(t, b, r.take)
+	together(writers, func(i int) {
+		for n := range each {
+			AwaitTaken(t, []routing.BroadcastLog{a, b}[n%2].Append(Broadcast(fmt.Sprint("object", i), n), nil))
+		}
+	})
+	wantInOrder(t, r.Wait(writers*each), writers, each)
 }
 
 func broadcastsEndElsewhere(t *testing.T, replica func() routing.BroadcastLog) {

@@ -38,6 +38,7 @@ func TestSharedBroadcasts(t *testing.T, open func(*testing.T) SharedLog) {
 		"one that stops with nobody there finishes what is left": lastReplica,
 		"whatever fails, all ends and nothing goes back":         anythingFails,
 		"many append while the line is cut":                      concurrentAppends,
+		"who appends waits while the server answers":             awaitedServer,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
