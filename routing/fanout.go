@@ -157,6 +157,7 @@ func (f *Fanout) leaveOut(b *Broadcast, r *receipt) {
 // while they are queued.
 func (f *Fanout) delivery(b *Broadcast, r *receipt, legs int) *delivery {
 	r.hold()
+	r.of(b, f.cfg.Journals)
 	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: legs, counters: f.metrics.of(b.Module)}
 	d.left.Store(int32(legs) + 1)
 	d.hold()
