@@ -105,7 +105,7 @@ func (d driver) drive(t *testing.T, h *hubtest.Hub, cpo, msp, other *hubtest.Pla
 				pushes++
 			}
 		}
-		return pushes >= 3
+		return pushes >= 2 // those that went to all may come in one
 	})
 }
 

@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -227,5 +229,35 @@ func TestS5_ATokenPushThatALaterOneHasIsCounted(t *testing.T) {
 					journal.ok, journal.superseded, journal.total, of)
 			}
 		})
+	}
+}
+
+// TestS5_WhatIsTakenOverBeforeItIsSentIsCountedAsThat: the replica asks what is newest,
+// and has lost the broadcast when it hears.
+func TestS5_WhatIsTakenOverBeforeItIsSentIsCountedAsThat(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	const receivers = 2
+	stations := []*station{s.station("a", accepts, "DEAAA"), s.station("b", accepts, "DEBBB")}
+	journal, documents := &account{}, newShelf()
+	var held atomic.Bool
+	held.Store(true)
+	documents.caughtUp = func(context.Context, int64) error {
+		held.Store(false)
+		return errors.New("the record is away")
+	}
+	s.fanout.cfg.Present, s.fanout.cfg.Journals = documents, []Journal{journal}
+	b := handed(t, ocpi.ModuleTariffs, "PUT", "/NL/CPA/X1", 5)
+	b.Repeated = true
+	s.fanout.Deliver(Handed{Broadcast: b, Again: true, Newest: 9, Held: held.Load, Done: func() { t.Error("done") }})
+	s.fanout.Stop(t.Context())
+	if all, repeated, of := counted(s.fanout); all != receivers || of[handedOver] != receivers || repeated != receivers {
+		t.Errorf("the metrics have %d legs, %d repeated, want %d of each: %v", all, repeated, receivers, of)
+	}
+	for _, st := range stations {
+		nothingIn(t, st.got)
+	}
+	if journal.total != 0 {
+		t.Errorf("the journal has %d legs", journal.total)
 	}
 }
