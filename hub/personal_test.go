@@ -76,6 +76,10 @@ func (d driver) drive(t *testing.T, h *hubtest.Hub, cpo, msp, other *hubtest.Pla
 		{msp, "POST", "receiver/commands/START_SESSION", "NL/CPA", `{"response_url":"` + msp.Server.URL + `/r","token":` + token + `,"location_id":"L1"}`},
 		{msp, "POST", "receiver/commands/RESERVE_NOW", "NL/CPA", `{"response_url":"` + msp.Server.URL + `/r","token":` + token + `,"reservation_id":"R1","location_id":"L1"}`},
 		{msp, "PUT", "receiver/chargingprofiles/S1", "NL/CPA", profile},
+		// What is no uid by the letter of OCPI is one for some; none of them leads anywhere.
+		{msp, "POST", "receiver/commands/START_SESSION", "", `{"response_url":"` + msp.Server.URL + `/r","token":` + token + `,"location_id":"` + d.uid + `"}`},
+		{msp, "POST", "receiver/commands/STOP_SESSION", "", `{"response_url":"` + msp.Server.URL + `/r","session_id":"` + d.uid + `"}`},
+		{msp, "POST", "receiver/commands/CANCEL_RESERVATION", "", `{"response_url":"` + msp.Server.URL + `/r","reservation_id":"` + d.uid + `"}`},
 		// Nobody may, or nobody can.
 		{msp, "PUT", "receiver/tokens/" + d.uid, "NL/CPA", token},
 		{msp, "PUT", "receiver/tokens/" + d.uid + "/MSP/x", "", token},

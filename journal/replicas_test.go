@@ -26,12 +26,11 @@ func TestMessage_OfSeveralReplicasIsOne(t *testing.T) {
 				}
 				record(t, early, "early")
 				time.Sleep(batchAge / 2)
-				accepted := time.Now()
 				push := passed(t, "c", "NLCPA", "EUBUS")
 				push.Plan, push.Module, push.To = routing.PlanBroadcast, ocpi.ModuleLocations, party(t, "EUBUS")
 				one.Record(&push)
 				legs := routing.Legs{
-					Time: accepted.Add(time.Millisecond), Duration: 20 * time.Millisecond, CorrelationID: "c", Method: push.Method,
+					Time: push.Time, Duration: 20 * time.Millisecond, CorrelationID: "c", Method: push.Method,
 					Module: push.Module, From: push.From, Total: 2, OK: 1,
 					Failed: []routing.FailedLeg{{To: party(t, "FRXXX"), Outcome: routing.OutcomeTimeout}},
 				}

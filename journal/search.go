@@ -19,9 +19,8 @@ const (
 	// after bodiesMost, or searchFor.
 	segmentsAtOnce, bodiesAtOnce, bodiesMost = 500, 10, 2000
 	searchFor                                = 2 * time.Second
-	// legsLag is how much later than its message a broadcast may have been
-	// accepted: legs carry that time.
-	legsLag = 2 * time.Second
+	// legsGrain is how precise the time of legs is: that of their message.
+	legsGrain = time.Microsecond
 )
 
 // Search returns the messages that the query picks, the newest first. A message
@@ -130,11 +129,15 @@ func (s *search) store(ctx context.Context, enough func() bool) error {
 		return nil
 	}
 	var until time.Time
-	if s.before.nano < math.MaxInt64-int64(legsLag) {
-		until = time.Unix(0, s.before.nano+1).Add(legsLag)
+	if s.before.nano < math.MaxInt64 {
+		until = time.Unix(0, s.before.nano+1)
+	}
+	since := s.since
+	if !since.IsZero() {
+		since = since.Add(-legsGrain) // for legs in a segment of their own
 	}
 	for before := ""; ; {
-		segments, err := s.cfg.Store.Segments(ctx, s.since, until, before, segmentsAtOnce)
+		segments, err := s.cfg.Store.Segments(ctx, since, until, before, segmentsAtOnce)
 		if err != nil {
 			return fmt.Errorf("search the journal: %w", err)
 		}
@@ -283,23 +286,22 @@ func (s *search) page(limit int) Page {
 }
 
 // legsOf finds how a broadcast ended. A sender may use one correlation id for
-// several: the legs that were accepted while this one was answered are its own.
-func (s *search) legsOf(m *routing.Message) *routing.Legs {
+// several: its legs have its time. They may have been sent by another method.
+func (s *search) legsOf(m *routing.Message) (last *routing.Legs) {
 	if m.Plan != routing.PlanBroadcast {
 		return nil
 	}
-	var best *routing.Legs
+	at := m.Time.Truncate(legsGrain)
 	for i := range s.legs[m.CorrelationID] {
 		l := &s.legs[m.CorrelationID][i]
-		after := l.Time.Sub(m.Time)
-		if l.Method != m.Method || l.Module != m.Module || l.From != m.From || after.Abs() > m.Duration+legsLag {
+		if l.Module != m.Module || l.From != m.From || !l.Time.Truncate(legsGrain).Equal(at) {
 			continue
 		}
 		// A broadcast that another replica took over may have ended twice: the last
 		// word counts.
-		if best == nil || after.Abs() < best.Time.Sub(m.Time).Abs() || l.Time.Equal(best.Time) && l.Duration > best.Duration {
-			best = l
+		if last == nil || l.Duration > last.Duration {
+			last = l
 		}
 	}
-	return best
+	return last
 }

@@ -328,7 +328,7 @@ func TestS5_LegsAreJoinedToTheirBroadcast(t *testing.T) {
 		m := passed(t, "c-1", "NLCPA", "EUBUS")
 		m.Time, m.Plan, m.Module = time.Unix(at, 0), routing.PlanBroadcast, ocpi.ModuleLocations
 		return m, routing.Legs{
-			Time: m.Time.Add(time.Millisecond), Duration: 40 * time.Second, CorrelationID: "c-1", Method: m.Method,
+			Time: m.Time.Truncate(time.Microsecond), Duration: 40 * time.Second, CorrelationID: "c-1", Method: m.Method,
 			Module: m.Module, From: m.From, Total: 3, OK: 1, Superseded: 1, Failed: []routing.FailedLeg{{
 				To: party(t, "DEMSP"), Platform: "p1", RequestID: "r-9", Outcome: routing.OutcomeTimeout,
 				OCPIStatus: 4002, Detail: "no answer", Duration: 30 * time.Second,
@@ -379,5 +379,39 @@ func TestS5_LegsAreJoinedToTheirBroadcast(t *testing.T) {
 	}
 	if items, err := r.Message(t.Context(), "c-2", time.Time{}, time.Time{}); err != nil || len(items) != 0 {
 		t.Errorf("unknown: %v, %v", items, err)
+	}
+}
+
+// In the place of a PATCH that comes late, or again, goes the whole object: the legs
+// are the message's all the same. A message of the same sender under the same id, a
+// moment later, whose legs have not ended, does not get them.
+func TestS5_LegsAreTheMessagesByWhateverMethodTheyWent(t *testing.T) {
+	t.Parallel()
+	r := New(Config{Store: &memoryStore{}, Hub: party(t, "EUBUS")})
+	push := func(method string, at time.Time) routing.Message {
+		m := passed(t, "c-1", "NLCPA", "EUBUS")
+		m.Time, m.Plan, m.Module, m.Method = at, routing.PlanBroadcast, ocpi.ModuleLocations, method
+		return m
+	}
+	begin := time.Unix(1_700_000_000, 123_456_789)
+	patch, put := push("PATCH", begin), push("PUT", begin.Add(2*time.Microsecond))
+	tariff := patch
+	tariff.Module = ocpi.ModuleTariffs
+	for _, m := range []routing.Message{patch, put, tariff} {
+		r.Record(&m)
+	}
+	r.RecordLegs(&routing.Legs{ // the log knows microseconds
+		Time: begin.Truncate(time.Microsecond), CorrelationID: "c-1", Method: "PUT", Module: ocpi.ModuleLocations,
+		From: patch.From, Total: 2, OK: 2,
+	})
+	got := map[string]*routing.Legs{}
+	for _, item := range find(t, r, Query{}).Items {
+		got[item.Method+" "+string(item.Module)] = item.Legs
+	}
+	if l := got["PATCH locations"]; l == nil || l.OK != 2 || l.Method != "PUT" {
+		t.Errorf("the PATCH has legs %+v", l)
+	}
+	if got["PUT locations"] != nil || got["PATCH tariffs"] != nil {
+		t.Errorf("others have its legs: %v", got)
 	}
 }

@@ -36,14 +36,14 @@ func (l *lane) absorb(key objectKey, g *leg) bool {
 	if owed == nil {
 		return false
 	}
+	l.fanout.metrics.of(g.of.Module).count(OutcomeSuperseded, owed.of)
 	owed.of.CorrelationID, owed.of.Accepted = strings.Clone(g.of.CorrelationID), g.of.Accepted
-	owed.of.From, owed.of.Platform = g.of.From, g.of.Platform
+	owed.of.From, owed.of.Platform, owed.of.Repeated = g.of.From, g.of.Platform, g.of.Repeated
 	if g.of.Revision >= owed.of.Revision {
 		owed.of.Revision, owed.of.Overtaken = g.of.Revision, g.of.Overtaken
 	}
 	g.of.receipt.hold()
 	owed.receipt.overtaken.Add(1)
-	l.fanout.metrics.of(g.of.Module).ended[OutcomeSuperseded].Inc()
 	l.freed = append(l.freed, owed.receipt)
 	owed.receipt = g.of.receipt
 	return true

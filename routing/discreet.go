@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"strconv"
 	"strings"
 
 	"busbar/ocpi"
@@ -11,7 +12,9 @@ import (
 // modules only tokens has one there; messages of the others pass as they are. Ids
 // of Sessions and CDRs stay: they name no driver, and whoever is asked why one of
 // them did not arrive has nothing else to go by. In the path of a module that OCPI
-// does not have, or of one that is misspelt, everything is taken for a uid.
+// does not have, or of one that is misspelt, everything is taken for a uid. So is what
+// the refusal of a command quotes, which comes out of the body: peers write uids into
+// location_id and reservation_id.
 type Discreet struct {
 	name     func(uid string) string
 	journals []Journal
@@ -29,6 +32,10 @@ func (d *Discreet) Record(m *Message) {
 	case m.Module == ocpi.ModuleTokens:
 		own := *m
 		own.Path = discreetPath(m.Interface, m.Path, d.name)
+		m = &own
+	case m.Module == ocpi.ModuleCommands && strings.Contains(m.Detail, `"`):
+		own := *m
+		own.Detail = unquoted(m.Detail, d.name)
 		m = &own
 	case !m.Module.IsStandard() && m.Path != "":
 		own := *m
@@ -71,6 +78,24 @@ func discreetPath(side ocpi.InterfaceRole, path string, name func(uid string) st
 		return path
 	}
 	return owner + name(unescaped(uid)) + action
+}
+
+// unquoted replaces what a refusal quotes.
+func unquoted(text string, name func(string) string) string {
+	var b strings.Builder
+	for {
+		before, _, found := strings.Cut(text, `"`)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		quoted, err := strconv.QuotedPrefix(text[len(before):])
+		value, _ := strconv.Unquote(quoted) // a quoted prefix can be unquoted
+		if text = text[len(before)+len(quoted):]; err != nil {
+			value, text = text, "" // it is cut off
+		}
+		b.WriteString(name(value))
+	}
 }
 
 // DiscreetURL does the same for a path that never became a message, because the

@@ -71,6 +71,30 @@ func TestDiscreet_OtherModulesAndLegsPassAsTheyAre(t *testing.T) {
 	}
 }
 
+// What a command names in its body stands in its refusal, and may be a uid.
+func TestDiscreet_NoUIDOfATokenStandsInTheRefusalOfACommand(t *testing.T) {
+	t.Parallel()
+	var kept taken
+	d := NewDiscreet(nameUpper, &kept)
+	for detail, want := range map[string]string{
+		"":                                       "",
+		"field location_id must stand once":      "field location_id must stand once",
+		`no location "abc" is known to this hub`: "no location ~ABC is known to this hub",
+		`reservation "a\"b\n": address "c"`:      "reservation ~A\"B\n: address ~C",
+		`it is cut off in "abc`:                  `it is cut off in ~"ABC`,
+	} {
+		sent := Message{Module: ocpi.ModuleCommands, Path: "/START_SESSION", Detail: detail}
+		d.Record(&sent)
+		if got := kept.messages[len(kept.messages)-1]; got.Detail != want || got.Path != sent.Path || sent.Detail != detail {
+			t.Errorf("%q: kept %q, want %q", detail, got.Detail, want)
+		}
+	}
+	d.Record(&Message{Module: ocpi.ModuleLocations, Path: "/L1", Detail: `no location "L1"`})
+	if got := kept.messages[len(kept.messages)-1].Detail; got != `no location "L1"` {
+		t.Errorf("of a path that is kept as it is, the refusal says %q", got)
+	}
+}
+
 // Nobody knows what a module that OCPI does not have writes into its paths, or
 // who misspelt tokens.
 func TestDiscreet_TakesNothingForGrantedOutsideOCPI(t *testing.T) {

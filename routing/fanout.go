@@ -112,6 +112,7 @@ func (f *Fanout) Deliver(h Handed) {
 	defer r.release()
 	if !f.sendNewest(h, r) && r.shared() {
 		r.dropped.Store(true)
+		f.leaveOut(h.Broadcast, r, OutcomeCancelled)
 	}
 }
 
@@ -125,7 +126,7 @@ func (f *Fanout) sendNewest(h Handed, r *receipt) bool {
 	switch {
 	case !ok:
 	case b.Method == "":
-		f.leaveOut(h.Broadcast, r)
+		f.leaveOut(h.Broadcast, r, OutcomeSuperseded)
 	default:
 		f.send(b, r)
 	}
@@ -143,14 +144,14 @@ func (f *Fanout) send(b *Broadcast, r *receipt) {
 	d.release()
 }
 
-// leaveOut ends a broadcast of which nothing need be sent, since what its receivers
-// have had, or will, makes it pointless. So each is counted.
-func (f *Fanout) leaveOut(b *Broadcast, r *receipt) {
+// leaveOut ends a broadcast of which nothing is sent: what its receivers have had, or
+// will, makes it pointless, or another replica sends it. So each leg is counted.
+func (f *Fanout) leaveOut(b *Broadcast, r *receipt, o Outcome) {
 	legs := len(f.cfg.Receivers(b.with("", nil)))
 	d := f.delivery(b, r, legs)
 	f.waiting.Add(int64(legs))
 	for range legs {
-		d.end(OutcomeSuperseded, nil)
+		d.end(o, nil)
 	}
 	d.release()
 }
@@ -159,6 +160,7 @@ func (f *Fanout) leaveOut(b *Broadcast, r *receipt) {
 // while they are queued.
 func (f *Fanout) delivery(b *Broadcast, r *receipt, legs int) *delivery {
 	r.hold()
+	r.of(b, f.cfg.Journals)
 	d := &delivery{Broadcast: b, fanout: f, receipt: r, total: legs, counters: f.metrics.of(b.Module)}
 	d.left.Store(int32(legs) + 1)
 	d.hold()

@@ -12,9 +12,18 @@ type legMetrics struct {
 	lag     prometheus.Histogram
 }
 
-// legCounters are those of one module, bound once.
+// legCounters are those of one module, bound once. What repeated has is in ended,
+// too.
 type legCounters struct {
-	ended map[Outcome]prometheus.Counter
+	ended, repeated map[Outcome]prometheus.Counter
+}
+
+// count takes note of one leg of a broadcast.
+func (c *legCounters) count(o Outcome, b *Broadcast) {
+	c.ended[o].Inc()
+	if b.Repeated {
+		c.repeated[o].Inc()
+	}
 }
 
 // handedOver counts legs that were left to another replica. It is no Outcome of
@@ -30,6 +39,10 @@ func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 		Name: "busbar_broadcast_legs_total",
 		Help: "Legs of broadcasts, and of ClientInfo pushes, that ended, by module and outcome.",
 	}, []string{"module", "outcome"})
+	repeated := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "busbar_broadcast_legs_repeated_total",
+		Help: "Of busbar_broadcast_legs_total, those of broadcasts that a replica had begun to send before.",
+	}, []string{"module", "outcome"})
 	m := &legMetrics{
 		modules: make(map[ocpi.ModuleID]*legCounters),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -41,12 +54,13 @@ func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 	for _, module := range [...]ocpi.ModuleID{
 		ocpi.ModuleLocations, ocpi.ModuleTariffs, ocpi.ModuleTokens, ocpi.ModuleHubClientInfo, customModule,
 	} {
-		counters := &legCounters{ended: make(map[Outcome]prometheus.Counter)}
+		counters := &legCounters{ended: make(map[Outcome]prometheus.Counter), repeated: make(map[Outcome]prometheus.Counter)}
 		for _, outcome := range [...]Outcome{
 			OutcomeOK, OutcomeClientError, OutcomeServerError, OutcomeTimeout, OutcomeUnreachable, OutcomeBadAnswer,
 			OutcomeCancelled, OutcomeOffline, OutcomeOverflow, OutcomeSuperseded, handedOver,
 		} {
 			counters.ended[outcome] = legs.WithLabelValues(string(module), string(outcome))
+			counters.repeated[outcome] = repeated.WithLabelValues(string(module), string(outcome))
 		}
 		m.modules[module] = counters
 	}
@@ -55,7 +69,7 @@ func newLegMetrics(reg prometheus.Registerer, queued func() int) *legMetrics {
 		Help: "Legs of broadcasts that are queued or in flight.",
 	}, func() float64 { return float64(queued()) })
 	if reg != nil {
-		reg.MustRegister(legs, m.lag, queue)
+		reg.MustRegister(legs, repeated, m.lag, queue)
 	}
 	return m
 }

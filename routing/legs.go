@@ -82,7 +82,7 @@ func (d *delivery) end(o Outcome, failed *FailedLeg) {
 		d.handOver()
 		return
 	}
-	d.counters.ended[o].Inc()
+	d.counters.count(o, d.Broadcast)
 	switch {
 	case failed != nil:
 		d.mu.Lock()
@@ -101,7 +101,7 @@ func (d *delivery) end(o Outcome, failed *FailedLeg) {
 // that one again, and neither journal nor log hear of it here.
 func (d *delivery) handOver() {
 	d.receipt.dropped.Store(true)
-	d.counters.ended[handedOver].Inc()
+	d.counters.count(handedOver, d.Broadcast)
 	d.release()
 	d.fanout.landed()
 }

@@ -76,9 +76,11 @@ type Legs struct {
 	Time          time.Time
 	Duration      time.Duration
 	CorrelationID string
-	Method        string
-	Module        ocpi.ModuleID
-	From          ocpi.PartyKey
+	// Method is what the legs were sent by. It may be another than the message's: in
+	// the place of a PATCH that comes late, or again, goes a PUT of the whole object.
+	Method string
+	Module ocpi.ModuleID
+	From   ocpi.PartyKey
 	// Total legs were to be sent; OK were answered 1xxx, Superseded became
 	// pointless before they were sent. Failed are all others. A lane that owes an
 	// object sends its last state in the place of the newest push; those before are

@@ -23,8 +23,15 @@ type receipt struct {
 
 	mu sync.Mutex
 	// legs are what the journals are told, once no other replica can tell them more.
-	legs     *Legs
+	// They are of the message that was accepted, whatever goes in its place.
+	legs     Legs
 	journals []Journal
+}
+
+// of says which broadcast it is of, before any leg is sent.
+func (r *receipt) of(b *Broadcast, journals []Journal) {
+	r.legs = Legs{Time: b.Accepted, CorrelationID: b.CorrelationID, Method: b.Method, Module: b.Module, From: b.From}
+	r.journals = journals
 }
 
 // lost tells that this replica may not send the broadcast any more. A ClientInfo,
@@ -55,11 +62,6 @@ func (r *receipt) release() {
 func (r *receipt) add(d *delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.legs == nil {
-		r.legs, r.journals = &Legs{
-			Time: d.Accepted, CorrelationID: d.CorrelationID, Method: d.Method, Module: d.Module, From: d.From,
-		}, d.fanout.cfg.Journals
-	}
 	// The clock may be another replica's, which accepted the broadcast.
 	r.legs.Duration = max(r.legs.Duration, time.Since(d.Accepted))
 	r.legs.Total += d.total - int(d.moved.Load())
@@ -71,12 +73,9 @@ func (r *receipt) add(d *delivery) {
 func (r *receipt) record() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.legs == nil {
-		return
-	}
 	n := int(r.overtaken.Load())
 	r.legs.Total, r.legs.Superseded = r.legs.Total+n, r.legs.Superseded+n
 	for _, j := range r.journals {
-		j.RecordLegs(r.legs)
+		j.RecordLegs(&r.legs)
 	}
 }

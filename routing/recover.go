@@ -158,7 +158,7 @@ func (o *Outbox) take(revisions []int64, parcels []*Broadcast) {
 	o.adopted = append(o.adopted, revisions...)
 	o.toBegin.Store(int64(len(o.adopted)))
 	for _, b := range parcels {
-		b.Present = true
+		b.Present, b.Repeated = true, true
 		o.metrics.recovered.Inc()
 		o.Append(b)
 	}
@@ -296,7 +296,7 @@ func (o *Outbox) again(row catalog.Row) *Broadcast {
 		Object: objectName(row.Key.Module, owner, row.Key.ID), Owner: owner, From: owner, Accepted: time.Now(),
 		CorrelationID: ocpi.NewMessageID(), Method: "PUT", Version: ocpi.V221, Module: row.Key.Module, Revision: row.Revision,
 		Path:    "/" + owner.CountryCode() + "/" + owner.PartyID() + "/" + url.PathEscape(spelledID(row)),
-		Present: true,
+		Present: true, Repeated: true,
 	}
 	if row.Deleted {
 		b.Method = "DELETE"

@@ -31,7 +31,7 @@ func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
 	sent, doubtful := tenure.sentBefore(b)
 	switch {
 	case sent:
-		f.leaveOut(b, r)
+		f.leaveOut(b, r, OutcomeSuperseded)
 		return true
 	case !h.Again && !b.Present && !doubtful:
 		f.send(b, r)
@@ -42,7 +42,7 @@ func (f *Fanout) sendUnkept(h Handed, r *receipt) bool {
 	case !ok:
 		return false
 	case state == nil:
-		f.leaveOut(b, r)
+		f.leaveOut(b, r, OutcomeSuperseded)
 		return true
 	}
 	tenure.sendAhead(b, upTo)

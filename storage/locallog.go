@@ -181,6 +181,9 @@ func (r *localRun) giveUp() {
 	for i, n := range numbers {
 		left[i] = r.underWay[n]
 		left[i].again, left[i].newest = true, max(left[i].newest, r.newest)
+		repeated := *left[i].broadcast // who has it goes on reading it
+		repeated.Repeated = true
+		left[i].broadcast = &repeated
 	}
 	r.mu.Unlock()
 	l := r.log

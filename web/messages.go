@@ -47,6 +47,8 @@ type legsJSON struct {
 	Total      int     `json:"total"`
 	OK         int     `json:"ok"`
 	Superseded int     `json:"superseded"`
+	// Method is what they were sent by, where the journal knows it.
+	Method     string  `json:"method,omitempty"`
 	DurationMS float64 `json:"duration_ms"`
 	// Failures counts what Failed lists, which is left out of lists.
 	Failures int       `json:"failures"`
@@ -86,7 +88,7 @@ func showItem(item journal.Item, whole bool) messageJSON {
 
 func showLegs(l *routing.Legs, whole bool) *legsJSON {
 	out := &legsJSON{
-		Total: l.Total, OK: l.OK, Superseded: l.Superseded, Failures: len(l.Failed), DurationMS: milliseconds(l.Duration),
+		Method: l.Method, Total: l.Total, OK: l.OK, Superseded: l.Superseded, Failures: len(l.Failed), DurationMS: milliseconds(l.Duration),
 	}
 	if !whole {
 		return out

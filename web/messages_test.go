@@ -75,7 +75,7 @@ func (s *site) broadcast(at int, id string) {
 		b = *m
 	})
 	s.journal.RecordLegs(&routing.Legs{
-		Time: b.Time.Add(time.Millisecond), Duration: time.Second, CorrelationID: id, Method: b.Method, Module: b.Module,
+		Time: b.Time, Duration: time.Second, CorrelationID: id, Method: b.Method, Module: b.Module,
 		From: b.From, Total: 3, OK: 2, Failed: []routing.FailedLeg{{
 			To: key(s.t, "FRMSP"), Platform: "p1", RequestID: "r-9", Outcome: routing.OutcomeTimeout, OCPIStatus: 4002,
 			Detail: "no answer within 30s", Duration: 30 * time.Second,
@@ -235,7 +235,7 @@ func TestStream_SendsWhatPasses(t *testing.T) {
 		}
 	}
 	if event, data := <-everything, <-everything; event != "event: legs" || !strings.Contains(data, `"correlation_id":"c"`) ||
-		!strings.Contains(data, `"legs":{"total":3,"ok":2,"superseded":0,"duration_ms":1000,"failures":1}`) {
+		!strings.Contains(data, `"legs":{"total":3,"ok":2,"superseded":0,"method":"PUT","duration_ms":1000,"failures":1}`) {
 		t.Errorf("%s, %s", event, data)
 	}
 	if event, m := <-timeouts, schema(<-timeouts); event != "event: message" || m.CorrelationID != "b" {

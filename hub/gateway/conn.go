@@ -42,6 +42,9 @@ type openConns struct {
 	bounds bounds
 	// refused counts the connections that the bound turned away.
 	refused prometheus.Counter
+	// never lies behind every deadline, and before the one that stands for the
+	// arrival of a header.
+	never time.Time
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
@@ -174,13 +177,14 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 // arrived tells that a request's header is here; its body has its own time.
-func (c *conn) arrived() {
+func (c *conn) arrived() error {
 	late := c.arrival == dripping
 	c.arrival = whole
-	if late {
-		c.read = time.Now().Add(c.open.bounds.read)
-		_ = c.Conn.SetReadDeadline(c.read) // a broken connection shows in reading
+	if !late {
+		return nil
 	}
+	c.read = time.Now().Add(c.open.bounds.read)
+	return c.Conn.SetReadDeadline(c.read)
 }
 
 // ended tells that the answer was handed over.
@@ -238,19 +242,28 @@ func (c *conn) linger() {
 	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
 }
 
-const deadlineStep = time.Second
+const (
+	deadlineStep = time.Second
+	// never is as far away as no deadline is.
+	never = 100 * 365 * 24 * time.Hour
+)
 
 func moved(from, to time.Time) bool {
 	return from.IsZero() || to.IsZero() || to.Before(from) || to.Sub(from) >= deadlineStep
 }
 
 // SetDeadline, SetReadDeadline and SetWriteDeadline implement net.Conn. The
-// server calls them from the connection's own goroutine.
+// server calls them from the connection's own goroutine. It reads the first bytes
+// of a body before it calls its handler; that the header is here it tells nobody
+// who knows the connection, but by the deadline that it sets then: never.
 func (c *conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if t.After(c.open.never) {
+		return c.arrived()
+	}
 	if c.arrival == dripping {
 		c.arrival = awaited // the TLS handshake is over: the server waits for a request
 	}

@@ -61,7 +61,6 @@ func (s *Server) serve(c *fasthttp.RequestCtx) {
 		return
 	}
 	if own := underlying(c.Conn()); own != nil {
-		own.arrived()
 		own.state.Store(busy)
 		defer own.ended()
 	}

@@ -44,8 +44,8 @@ type bounds struct {
 	// read bounds the arrival of a request, and how long a connection may stay
 	// idle: one value for both, so that conn seldom has to move it.
 	read time.Duration
-	// header bounds, from its first bytes on, the arrival of a header and of what
-	// is read ahead of the body, and that of a TLS handshake.
+	// header bounds the arrival of a header, and that of a TLS handshake, from its
+	// first bytes on.
 	header time.Duration
 	write  time.Duration
 	// connections are how many may be open.
@@ -77,12 +77,15 @@ func (g *Gateway) NewServer(t *tls.Config) *Server {
 }
 
 func newServer(handler http.Handler, b bounds, t *tls.Config) *Server {
-	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b}, asleep: newAsleep(),
+	s := &Server{handler: handler, bounds: b, tls: t, conns: openConns{open: make(map[*conn]struct{}), bounds: b, never: time.Now().Add(never)}, asleep: newAsleep(),
 		exchanges: sync.Pool{New: newExchange}}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.fast = &fasthttp.Server{
 		Handler: s.serve, ErrorHandler: s.refuse,
 		ReadTimeout: b.read, WriteTimeout: b.write, IdleTimeout: b.read,
+		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: 2 * never} // see conn.SetReadDeadline
+		},
 		Concurrency:    2 * b.connections, // its own bound answers in the accepting goroutine: openConns' comes first
 		ReadBufferSize: maxHeader, MaxRequestBodySize: prefetch, StreamRequestBody: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
@@ -141,6 +144,8 @@ func (s *Server) refuse(c *fasthttp.RequestCtx, err error) {
 	case isTimeout(err):
 		status, reason = http.StatusRequestTimeout, "the request did not arrive in time"
 	}
+	// The server sets none for this answer: there is that of the one before.
+	_ = c.Conn().SetWriteDeadline(time.Now().Add(s.bounds.write)) // a broken connection shows in writing
 	c.Response.Reset()
 	c.SetStatusCode(status)
 	c.SetContentType("application/json")

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -198,6 +199,52 @@ func TestSlow_ABodyHasItsOwnTime(t *testing.T) {
 		}
 		wantAfter(t, begin, b.read)
 	})
+}
+
+// A body that is so small that the server reads it before it calls its handler has
+// that time, too, whether its header came in one piece or not, on the first request
+// and on a later one.
+func TestSlow_ASmallBodyHasItsOwnTime(t *testing.T) {
+	t.Parallel()
+	b := bounds{read: time.Minute, header: 10 * time.Second, write: time.Minute, connections: 10}
+	const body = 20
+	head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", body)
+	for name, pieces := range map[string][]string{
+		"header in one piece": {head}, "header in two pieces": {head[:10], head[10:]}, "with the header's last piece": {head[:10], head[10:] + "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slowly(t, b, nil, func(t *testing.T, c net.Conn) {
+				r := bufio.NewReader(c)
+				send := func(every time.Duration) {
+					sent := 0
+					for _, piece := range pieces {
+						_, _ = io.WriteString(c, piece)
+						sent += len(piece)
+					}
+					for ; sent < len(head)+body; sent++ {
+						time.Sleep(every)
+						if _, err := io.WriteString(c, "x"); err != nil {
+							return
+						}
+					}
+				}
+				for i := range 2 {
+					begin := time.Now()
+					go send(2 * time.Second)
+					if got := status(r); got != 200 {
+						t.Errorf("request %d: HTTP %d after %s, want 200", i+1, got, time.Since(begin))
+					}
+				}
+				begin := time.Now()
+				go send(5 * time.Second)
+				if got := status(r); got != http.StatusRequestTimeout {
+					t.Errorf("HTTP %d, want 408", got)
+				}
+				wantAfter(t, begin, b.read)
+			})
+		})
+	}
 }
 
 // A TLS handshake that drips is cut off like a header.

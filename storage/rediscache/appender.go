@@ -44,10 +44,11 @@ type open struct {
 	partition  int
 	prev, next *open
 
-	// call and id are the entry's, if Redis has it. again tells that Redis may
-	// have had it before.
+	// call and id are the entry's, if Redis has it. had tells that Redis had it
+	// before, again that it may come behind newer ones therefore.
 	call  int64
 	id    streamID
+	had   bool
 	again bool
 	over  bool
 	// taken is open while the sender waits, which it has since.
@@ -163,7 +164,7 @@ func (a *appender) forget(call int64) {
 		o = a.next.prev
 	}
 	for ; o != nil && o.call > call; o = o.prev {
-		o.call, o.id, o.again = 0, streamID{}, true
+		o.call, o.id, o.had, o.again = 0, streamID{}, true, true
 		a.next = o
 		n++
 	}

@@ -66,6 +66,11 @@ func (a *appender) encode(b *batch) error {
 		if o.again {
 			again = "1"
 		}
+		if o.had {
+			repeated := *broadcast
+			repeated.Repeated = true
+			broadcast = &repeated
+		}
 		a.mu.Unlock()
 		field, value, body, err := encodeEntry(broadcast, o.partition, log.cfg.Sealer)
 		if err != nil {

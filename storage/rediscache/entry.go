@@ -46,8 +46,9 @@ type header struct {
 	Revision      int64              `json:"revision,omitempty"`
 	Parcel        int64              `json:"parcel,omitempty"`
 	Present       bool               `json:"present,omitempty"`
-	// A previous binary neither writes nor reads it.
+	// A previous binary neither writes nor reads these.
 	Overtaken bool `json:"overtaken,omitempty"`
+	Repeated  bool `json:"repeated,omitempty"`
 }
 
 // text is a sender's bytes, which need not be UTF-8 as JSON must.
@@ -80,7 +81,7 @@ func encodeEntry(b *routing.Broadcast, partition int, sealer *seal.Sealer) (fiel
 		Object: text(b.Object), Owner: b.Owner, From: b.From, Platform: b.Platform, Accepted: b.Accepted.UnixMicro(),
 		CorrelationID: text(b.CorrelationID), Method: text(b.Method), Version: b.Version, Module: b.Module,
 		Path: text(b.Path), Query: text(b.Query), Revision: b.Revision, Parcel: b.Parcel, Present: b.Present,
-		Overtaken: b.Overtaken,
+		Overtaken: b.Overtaken, Repeated: b.Repeated,
 	})
 	if err != nil {
 		return "", "", "", fmt.Errorf("encode a broadcast: %w", err)
@@ -126,6 +127,7 @@ func (e *entry) decode(partition int, sealer *seal.Sealer) (*routing.Broadcast, 
 		Accepted: time.UnixMicro(h.Accepted).UTC(), CorrelationID: string(h.CorrelationID), Method: string(h.Method),
 		Version: h.Version, Module: h.Module, Path: string(h.Path), Query: string(h.Query),
 		Revision: h.Revision, Parcel: h.Parcel, Present: h.Present, Overtaken: h.Overtaken,
+		Repeated: h.Repeated,
 	}
 	if body != "" {
 		b.Body = []byte(body)

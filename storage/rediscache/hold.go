@@ -222,6 +222,7 @@ func (h *hold) hand(e *entry, again bool, newest int64) {
 		b.acks.add(h.partition, e.id, h.epoch)
 		return
 	}
+	broadcast.Repeated = broadcast.Repeated || again
 	if late, err := strconv.ParseInt(e.fields[lateField], 10, 64); err == nil {
 		again, newest = true, max(newest, late)
 	}

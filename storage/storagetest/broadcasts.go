@@ -285,7 +285,7 @@ func broadcastFields(t *testing.T, replica func() routing.BroadcastLog) {
 	full := FullBroadcast("locations/NLCPA/loc1", 7)
 	token := FullBroadcast("tokens/NLCPA/uid", 0)
 	token.Module, token.Parcel, token.Body = ocpi.ModuleTokens, 3, nil
-	full.Overtaken = true
+	full.Overtaken, full.Repeated = true, true
 	bare := &routing.Broadcast{Object: "x", Accepted: at(0), Module: ocpi.ModuleTariffs, Present: true}
 	log := replica()
 	for _, b := range []*routing.Broadcast{full, token, bare} {

@@ -295,7 +295,7 @@ func lateRevision(t *testing.T, s SharedLog) {
 	r.Wait(2)
 	b.Append(Revised("o", 2, 11), nil)
 	handed := r.Wait(3)
-	WantNames(t, handed, "o 0", "o 1 again", "o 2")
+	WantNames(t, handed, "o 0", "o 1 late", "o 2")
 	if handed[1].Newest != 10 {
 		t.Errorf("Newest is %d, want 10", handed[1].Newest)
 	}

@@ -97,14 +97,18 @@ func (r *Running) Wait(n int) []routing.Handed {
 func names(handed []routing.Handed) []string {
 	list := make([]string, len(handed))
 	for i, h := range handed {
-		if list[i] = h.CorrelationID; h.Again {
+		switch list[i] = h.CorrelationID; {
+		case h.Repeated:
 			list[i] += " again"
+		case h.Again:
+			list[i] += " late"
 		}
 	}
 	return list
 }
 
-// WantNames checks what was handed over, like "a 1" or "a 1 again".
+// WantNames checks what was handed over, like "a 1" or "a 1 again"; "a 1 late"
+// is one that was not handed over before.
 func WantNames(t *testing.T, handed []routing.Handed, want ...string) {
 	t.Helper()
 	if got := names(handed); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
