@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"busbar/ocpi"
@@ -23,9 +24,18 @@ const maxBatchBytes = 32 << 20
 // too much meanwhile.
 const mostFollows = 5
 
-// storeTimeout bounds every call of the record but the load. The hub's own
-// shutdown does not cut it off: a commit under way is finished.
-const storeTimeout = 15 * time.Second
+const (
+	// pushTimeout bounds what a push waits in all: for others, for its commit with
+	// every repetition, and for the look at what became of it. The hub's own shutdown
+	// does not cut it off: a commit under way is finished.
+	pushTimeout = 15 * time.Second
+	// maxWait bounds what it waits for others, so that there is time for the rest.
+	maxWait = 9 * time.Second
+	// storeTimeout bounds every other call of the record but the load, lookTimeout the
+	// look whether there is anything new, for which pushes wait.
+	storeTimeout = 15 * time.Second
+	lookTimeout  = 5 * time.Second
+)
 
 // batch is first, and what else waits. done is to be called when none of it is
 // needed any more: until then it takes room from what may wait.
@@ -54,6 +64,11 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 			live = append(live, w)
 		}
 	}
+	if len(live) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), due(live).Add(-settleTimeout))
+	defer cancel()
 	for len(live) > 0 {
 		o, err := c.commitOnce(ctx, live)
 		if errors.Is(err, errRestored) {
@@ -83,6 +98,11 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		live = live[o.taken:]
 	}
 	return nil
+}
+
+// due is when the first of them has to be answered.
+func due(batch []*waiter) time.Time {
+	return slices.MinFunc(batch, func(a, b *waiter) int { return a.due.Compare(b.due) }).due
 }
 
 // answer tells the outcomes, in the order in which the pushes took effect.
@@ -158,8 +178,6 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	var o *overlay
 	_, err := c.cfg.Store.Commit(ctx, c.revision, func(newer []Row, revision, lastSeq int64) []Row {
 		o = newOverlay(c, newer, revision, lastSeq)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"busbar/ocpi"
 )
@@ -15,6 +16,12 @@ const (
 	// bodies; more are refused.
 	mostSaves     = 5_000
 	mostSaveBytes = 64 << 20
+	// acceptTimeout bounds what a push waits in all: for others, for being saved,
+	// repetitions included, and for the look whether it was, which is saveSettling.
+	// mostSaveWait bounds what it waits for others, so that there is time for the rest.
+	acceptTimeout = 15 * time.Second
+	mostSaveWait  = 9 * time.Second
+	saveSettling  = 3 * time.Second
 	// saveAtOnce is the most pushes that are saved in one transaction. What
 	// arrives meanwhile waits for the next, so no push waits for company.
 	saveAtOnce = 500
@@ -35,6 +42,8 @@ type saving struct {
 type save struct {
 	*Broadcast
 	claimed atomic.Bool
+	// due is when Accept has to have the answer.
+	due time.Time
 	// saved is read by Accept; it has room, so that nobody waits for that.
 	saved chan error
 }
@@ -47,10 +56,14 @@ func (s *saving) busy() bool {
 
 // Accept saves a broadcast that the catalog does not keep, together with those
 // that are accepted at the same time, and passes it on. When it returns without an
-// error, the record has the broadcast. When ctx ends before the broadcast was
-// about to be saved, it is dropped; after that Accept waits for the outcome.
+// error, the record has the broadcast. When ctx ends, or mostSaveWait has passed,
+// before the broadcast was about to be saved, it is dropped; after that Accept waits
+// for the outcome. Nobody waits longer than acceptTimeout. With another error than an
+// *ocpi.Error the record may have it: see doubtSaved.
 func (o *Outbox) Accept(ctx context.Context, b *Broadcast) error {
-	mine := &save{Broadcast: b, saved: make(chan error, 1)}
+	mine := &save{Broadcast: b, saved: make(chan error, 1), due: time.Now().Add(acceptTimeout)}
+	patience := time.NewTimer(mostSaveWait)
+	defer patience.Stop()
 	if refusal := o.enqueue(mine); refusal != nil {
 		return refusal
 	}
@@ -58,11 +71,16 @@ func (o *Outbox) Accept(ctx context.Context, b *Broadcast) error {
 	case err := <-mine.saved:
 		return err
 	case <-ctx.Done():
+	case <-patience.C:
 	}
-	if mine.claimed.CompareAndSwap(false, true) {
+	switch {
+	case !mine.claimed.CompareAndSwap(false, true):
+		return <-mine.saved // due bounds this
+	case ctx.Err() != nil:
 		return ctx.Err()
+	default:
+		return ocpi.Errorf(ocpi.HubError, "the hub could not keep the object within %s, so nothing was sent; send it again later", mostSaveWait)
 	}
-	return <-mine.saved // outboxTimeout bounds this
 }
 
 func (o *Outbox) enqueue(s *save) *ocpi.Error {
@@ -117,12 +135,13 @@ func (o *Outbox) nextSaves() (batch []*save, more bool) {
 // save saves a batch. No sender's leaving ends it. The log has each broadcast
 // before a later one can be saved, so that its order is the record's.
 func (o *Outbox) save(batch []*save) {
-	ctx, cancel := context.WithTimeout(context.Background(), outboxTimeout)
-	defer cancel()
+	due := batch[0].due // it has waited longest
 	broadcasts := make([]*Broadcast, len(batch))
 	for i, s := range batch {
 		broadcasts[i] = s.Broadcast
 	}
+	ctx, cancel := context.WithDeadline(context.Background(), due.Add(-saveSettling))
+	defer cancel()
 	err := o.cfg.Store.Save(ctx, o.cfg.Replica, broadcasts)
 	o.refusal.report(err)
 	if err != nil {
