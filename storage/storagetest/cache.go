@@ -30,6 +30,7 @@ func TestCache(t *testing.T, open func(*testing.T) parties.Cache) {
 		"agreements are in the copy":                           cachedAgreements,
 		"agreements announced in any order are the newest":     announcedAgreements,
 		"Fill keeps agreements announced beyond it":            fillKeepsAgreements,
+		"what is read tells up to which change it is true":     tellsUpTo,
 		"a copy beyond the store is forgotten":                 forgottenBeyond,
 	}
 	for name, test := range tests {
