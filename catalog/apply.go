@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"busbar/ocpi"
 )
@@ -14,6 +15,8 @@ type waiter struct {
 	claim atomic.Int32
 	// answer is read by Apply; it has room, so that nobody waits for that.
 	answer chan answer
+	// due is when Apply has to have the answer.
+	due time.Time
 
 	// What the committer found, until the commit has succeeded.
 	applied Applied
@@ -37,10 +40,12 @@ const (
 
 // Apply takes a push in and returns when it is durable. The error is an
 // *ocpi.Error for what the sender did wrong, 4003 while the catalog is not
-// loaded, 4000 when the record failed; then nothing was kept.
+// loaded, 4000 when the record failed. It says whether nothing was kept or the hub
+// cannot tell: then the push may be kept, and sent, later.
 //
-// When ctx ends before the push was merged, it is dropped; after that Apply
-// still waits for the outcome, since the record may have it.
+// When ctx ends, or maxWait has passed, before the push was merged, it is dropped;
+// after that Apply still waits for the outcome, since the record may have it. No
+// push waits longer than pushTimeout.
 func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
 	// Looking through a large body costs more than anything else here.
 	if refusal := c.counted(c.queue.room(w.Sender, int64(len(w.Body)))); refusal != nil {
@@ -50,7 +55,9 @@ func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
 	if refusal != nil {
 		return Applied{}, refusal
 	}
-	mine := &waiter{push: p, answer: make(chan answer, 1)}
+	mine := &waiter{push: p, answer: make(chan answer, 1), due: time.Now().Add(pushTimeout)}
+	patience := time.NewTimer(maxWait)
+	defer patience.Stop()
 	if refusal := c.enqueue(mine); refusal != nil {
 		return Applied{}, refusal
 	}
@@ -58,9 +65,14 @@ func (c *Catalog) Apply(ctx context.Context, w Write) (Applied, error) {
 	case a := <-mine.answer:
 		return a.applied, a.err
 	case <-ctx.Done():
+	case <-patience.C:
 	}
-	if mine.claim.CompareAndSwap(unclaimed, abandoned) {
+	switch {
+	case !mine.claim.CompareAndSwap(unclaimed, abandoned):
+	case ctx.Err() != nil:
 		return Applied{}, ocpi.Errorf(ocpi.HubError, "the request ended before the hub could keep the object, so nothing was sent")
+	default:
+		return Applied{}, c.counted(full("the record has not got to it within %s", maxWait))
 	}
 	a := <-mine.answer // the committer's own deadline bounds this
 	return a.applied, a.err

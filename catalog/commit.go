@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"busbar/ocpi"
@@ -24,13 +25,27 @@ const maxBatchBytes = 4 << 20
 // too much meanwhile.
 const mostFollows = 5
 
-// storeTimeout bounds every call of the record but the load. The hub's own
-// shutdown does not cut it off: a commit under way is finished.
-const storeTimeout = 15 * time.Second
+const (
+	// pushTimeout bounds what a push waits in all: for others, for its commit with
+	// every repetition, and for the look at what became of it. The hub's own shutdown
+	// does not cut it off: a commit under way is finished.
+	pushTimeout = 15 * time.Second
+	// maxWait bounds what it waits for others, so that there is time for the rest.
+	maxWait = 9 * time.Second
+	// storeTimeout bounds every other call of the record but the load, lookTimeout the
+	// look whether there is anything new, for which pushes wait.
+	storeTimeout = 15 * time.Second
+	lookTimeout  = 5 * time.Second
+)
 
 // commit takes pushes into the record, then into memory, then answers. The error
 // is the record's, and logged.
 func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), due(batch).Add(-settleTimeout))
+	defer cancel()
 	for live := batch; len(live) > 0; {
 		o, err := c.commitOnce(ctx, live)
 		if errors.Is(err, errRestored) {
@@ -60,6 +75,11 @@ func (c *Catalog) commit(ctx context.Context, batch []*waiter) error {
 		live = live[o.taken:]
 	}
 	return nil
+}
+
+// due is when the first of them has to be answered.
+func due(batch []*waiter) time.Time {
+	return slices.MinFunc(batch, func(a, b *waiter) int { return a.due.Compare(b.due) }).due
 }
 
 // answer tells the outcomes, in the order in which the pushes took effect.
@@ -135,8 +155,6 @@ func (c *Catalog) commitOnce(ctx context.Context, batch []*waiter) (*overlay, er
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	var o *overlay
 	_, err := c.cfg.Store.Commit(ctx, c.revision, func(newer []Row, revision, lastSeq int64) []Row {
 		o = newOverlay(c, newer, revision, lastSeq)

@@ -347,3 +347,33 @@ func TestP4_WhatCameAndWentInABatchLeavesATombstone(t *testing.T) {
 		}
 	})
 }
+
+// TestBounds_APushIsAnsweredInTime, though the record answers nothing: the one that
+// is being committed, those that wait for it, and those that come behind.
+func TestBounds_APushIsAnsweredInTime(t *testing.T) {
+	for name, decides := range map[string]bool{"before it has decided": false, "behind that": true} {
+		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { answersInTime(t, decides) }) })
+	}
+}
+
+func answersInTime(t *testing.T, decides bool) {
+	r := newRecord()
+	c := running(t, r)
+	r.set(func(r *record) { r.gate, r.hangs, r.settleHangs, r.decides = make(chan struct{}), true, true, decides })
+	var pushes sync.WaitGroup
+	for i := range 40 {
+		pushes.Go(func() {
+			began := time.Now()
+			_, err := c.Apply(t.Context(), location("PUT", nlTNM, fmt.Sprint("LOC", i), `{}`))
+			refused(t, err, 4000, "")
+			if took := time.Since(began); took > 15*time.Second {
+				t.Errorf("push %d was answered after %s", i, took)
+			}
+		})
+		time.Sleep(700 * time.Millisecond)
+	}
+	pushes.Wait()
+	r.set(func(r *record) { r.gate, r.hangs, r.settleHangs, r.decides = nil, false, false, false })
+	time.Sleep(15 * time.Second)
+	apply(t, c, location("PUT", nlTNM, "after", `{}`))
+}

@@ -49,6 +49,8 @@ type record struct {
 	interrupts int
 	// hangs tells that Revision answers only when its caller gives up.
 	hangs bool
+	// settleHangs is the same of Settle; decides lets Commit decide before the gate.
+	settleHangs, decides bool
 }
 
 var errDown = errors.New("the record is down")
@@ -137,9 +139,15 @@ func (s *seat) Commit(ctx context.Context, have int64, decide catalog.Decide) (i
 	return s.commit(ctx, s, have, decide)
 }
 
-func (s *seat) Settle(_ context.Context, revision int64) (written bool, err error) {
+func (s *seat) Settle(ctx context.Context, revision int64) (written bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.settleHangs {
+		s.mu.Unlock()
+		<-ctx.Done()
+		s.mu.Lock()
+		return false, ctx.Err()
+	}
 	if s.fail != nil {
 		return false, s.fail
 	}
@@ -152,6 +160,9 @@ func (s *seat) Settle(_ context.Context, revision int64) (written bool, err erro
 func (r *record) commit(ctx context.Context, by *seat, have int64, decide catalog.Decide) (int64, error) {
 	r.mu.Lock()
 	gate := r.gate
+	if r.decides {
+		decide(r.since(have), r.revision+1, r.lastSeq)
+	}
 	r.mu.Unlock()
 	if gate != nil {
 		select {

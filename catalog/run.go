@@ -145,7 +145,7 @@ func (c *Catalog) tryFollow(ctx context.Context, failing bool) bool {
 // follow takes in what the record has and memory has not.
 func (c *Catalog) follow(ctx context.Context) error {
 	began := now()
-	short, cancel := context.WithTimeout(ctx, storeTimeout)
+	short, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	revision, err := c.cfg.Store.Revision(short)
 	switch {

@@ -72,6 +72,7 @@ func (b *building) loadDirectory(ctx context.Context) error {
 	})
 	b.follower = parties.NewFollower(parties.FollowerConfig{
 		Store: b.stores.Platforms, Cache: b.stores.Cache, Directory: b.directory, Registrar: b.registrar, Logger: b.logger,
+		Metrics: b.metrics,
 	})
 	return b.follower.Load(ctx)
 }

@@ -72,9 +72,9 @@
 // A change reaches every replica. Registrar.update commits to parties.Store,
 // applies the platform to its own parties.Directory, and announces it through
 // parties.Cache. On the other replicas parties.Follower hears of it, reads the
-// platform from the cache, and applies it; once a second it compares its
-// directory revision with the store's, so that lost news costs a second and no
-// more.
+// platform from the cache, and applies it; twice a second it compares its
+// directory revision with the store's, so that lost news costs no more
+// than a second.
 //
 // Who is there. parties.Monitor asks silent platforms for their versions, makes
 // them OFFLINE and CONNECTED, and pushes every change to all others through the

@@ -119,7 +119,7 @@ func (h *Hub) ready(ctx context.Context) error {
 	if err := h.routes(); err != nil {
 		return err
 	}
-	return h.stores.Ready(ctx)
+	return errors.Join(h.stores.Ready(ctx), h.follower.Hears())
 }
 
 // routes tells why messages cannot be routed, whatever the stores do. The

@@ -81,6 +81,8 @@ func (r *Registrar) Agree(ctx context.Context, a Agreement) (Agreement, error) {
 	if err != nil {
 		return Agreement{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
 	all, revision, err := r.cfg.Store.PutAgreement(ctx, a)
 	if err != nil {
 		return Agreement{}, err
@@ -93,6 +95,8 @@ func (r *Registrar) Agree(ctx context.Context, a Agreement) (Agreement, error) {
 // ErrNoAgreement when there is none.
 func (r *Registrar) Disagree(ctx context.Context, pair [2]ocpi.PartyKey) error {
 	pair = ordered(pair)
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
 	all, revision, err := r.cfg.Store.DeleteAgreement(ctx, pair)
 	if err != nil {
 		return err
@@ -108,11 +112,9 @@ func (r *Registrar) publishAgreements(ctx context.Context, pair [2]ocpi.PartyKey
 	if r.observer != nil {
 		r.observer.agreementChanged(before, after, pair)
 	}
-	ctx, cancel := committed(ctx)
-	defer cancel()
-	if err := r.cfg.Cache.AnnounceAgreements(ctx, all, revision); err != nil {
-		r.cfg.Logger.Warn("announce agreements", "revision", revision, "error", err)
-	}
+	r.tell(ctx, Change{Revision: revision, Agreements: true}, func(ctx context.Context) error {
+		return r.cfg.Cache.AnnounceAgreements(ctx, all, revision)
+	})
 }
 
 // policy is what a directory asks agreements for.

@@ -5,54 +5,78 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
-
-	"busbar/ocpi"
 )
 
 // Follower keeps a Directory equal to the record, whoever changes it, and
 // writes back what this replica learned: when platforms were last seen, and how
 // they read their token.
+//
+// It hears of changes in two ways, neither of which waits for the other: by news,
+// which it follows from the shared copy, and by a look at the record each moment. A
+// replica that alone has lost the database, or Redis, goes on following.
 type Follower struct {
 	cfg FollowerConfig
 	// catchUps bounds what unknown tokens may cost the database.
 	catchUps *rate.Limiter
+	// missed are news that the copy did not tell more of; a change without an ID
+	// stands for any. What finds no room here the next look finds.
+	missed chan Change
+	// fills is the newest state that was read of the record, for the copy.
+	fills chan Record
+	// mistrusted tells that the copy may be of a future that the record has lost.
+	mistrusted atomic.Bool
+	heard      *hearing
 	// flushed is when each platform was last written as seen.
 	flushed map[PlatformID]time.Time
 }
 
-// FollowerConfig wires a Follower; every field is needed.
+// FollowerConfig wires a Follower; every field but Metrics is needed.
 type FollowerConfig struct {
 	Store     Store
 	Cache     Cache
 	Directory *Directory
 	Registrar *Registrar
 	Logger    *slog.Logger
+	Metrics   prometheus.Registerer
 }
 
 // NewFollower makes a Follower.
 func NewFollower(cfg FollowerConfig) *Follower {
-	return &Follower{
+	f := &Follower{
 		cfg: cfg, flushed: make(map[PlatformID]time.Time),
-		catchUps: rate.NewLimiter(catchUpsPerSecond, catchUpsAtOnce),
+		missed: make(chan Change, mostNews), fills: make(chan Record, 1),
+		catchUps: rate.NewLimiter(catchUpsPerSecond, catchUpsAtOnce), heard: newHearing(),
 	}
+	if cfg.Metrics != nil {
+		cfg.Metrics.MustRegister(f.heard.metric())
+	}
+	return f
 }
 
 const (
 	// compareEvery is how often the directory's revision is compared with the
-	// record: the bound on staleness when news is lost or Redis is down.
-	compareEvery = time.Second
+	// record, or with the copy when the record does not answer: the bound on
+	// staleness when news is lost.
+	compareEvery = 500 * time.Millisecond
 	// flushEvery is how often what was learned is written back.
 	flushEvery = 15 * time.Second
+	// lookWait bounds a look at the record, storeWait any other call, reloadWait the
+	// reading of everything.
+	lookWait   = 2 * time.Second
 	storeWait  = 5 * time.Second
 	reloadWait = 30 * time.Second
 	// cacheWait bounds what is only sooner there than in the record, fillWait the
 	// copying of all that the record has.
 	cacheWait = 1500 * time.Millisecond
 	fillWait  = 5 * time.Second
+	// mostNews bounds the changes that were heard and not yet followed.
+	mostNews = 1024
 
 	// catchUpsPerSecond are the comparisons that unknown tokens may cause, after
 	// some at once: whoever comes too late waits for the next of Run's.
@@ -78,7 +102,7 @@ func (f *Follower) Load(ctx context.Context) error {
 	if ok {
 		// The copy counts only at the record's own revision: it may be behind,
 		// or ahead of a database that was restored.
-		current, err := f.revision(ctx)
+		current, err := f.revision(ctx, storeWait)
 		switch {
 		case err != nil:
 			f.cfg.Directory.Replace(record)
@@ -88,9 +112,15 @@ func (f *Follower) Load(ctx context.Context) error {
 			f.cfg.Directory.Replace(record)
 			f.loaded("cache", record)
 			return nil
+		case current < record.Revision:
+			f.forgetBeyond(ctx, current)
 		}
 	}
-	return f.reload(ctx, f.cfg.Directory.Replace)
+	record, err = f.read(ctx, f.cfg.Directory.Replace)
+	if err == nil {
+		f.fill(ctx, record)
+	}
+	return err
 }
 
 func (f *Follower) loaded(from string, record Record) {
@@ -103,25 +133,10 @@ func (f *Follower) loaded(from string, record Record) {
 	}
 }
 
-func (f *Follower) revision(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
+func (f *Follower) revision(ctx context.Context, wait time.Duration) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	return f.cfg.Store.Revision(ctx)
-}
-
-// reload reads the record whole, hands it to the directory by take, and refills
-// the cache.
-func (f *Follower) reload(ctx context.Context, take func(Record)) error {
-	record, err := f.read(ctx, take)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, fillWait)
-	defer cancel()
-	if err := f.cfg.Cache.Fill(ctx, record); err != nil {
-		f.cfg.Logger.Warn("fill the cache", "error", err)
-	}
-	return nil
 }
 
 func (f *Follower) read(ctx context.Context, take func(Record)) (Record, error) {
@@ -136,52 +151,36 @@ func (f *Follower) read(ctx context.Context, take func(Record)) (Record, error) 
 	return record, nil
 }
 
-// Run follows until ctx ends, then writes back once more.
+// Run follows until ctx ends, then writes back once more. News are followed
+// whatever the record, the copy's filling and the writing back are waiting for.
 func (f *Follower) Run(ctx context.Context) {
-	news := make(chan Change, 1024)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		err := f.cfg.Cache.Watch(ctx, func(c Change) {
-			select {
-			case news <- c:
-			default: // the comparison below finds what is dropped here
-			}
-		})
-		if err != nil && ctx.Err() == nil {
-			f.cfg.Logger.Error("watch the cache", "error", err)
-		}
-	}()
-	f.loop(ctx, news)
-	<-watched
+	news := make(chan Change, mostNews)
+	var loops sync.WaitGroup
+	loops.Go(func() { f.watch(ctx, news) })
+	loops.Go(func() { f.hear(ctx, news) })
+	loops.Go(func() { f.compareEach(ctx) })
+	loops.Go(func() { f.fillEach(ctx) })
+	loops.Go(func() { f.flushEach(ctx) })
+	loops.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWait)
 	defer cancel()
 	f.flush(last)
 }
 
-func (f *Follower) loop(ctx context.Context, news <-chan Change) {
-	compare, flush := time.NewTicker(compareEvery), time.NewTicker(flushEvery)
-	defer compare.Stop()
-	defer flush.Stop()
+// compareEach asks the record each moment, and about what the copy did not tell.
+func (f *Follower) compareEach(ctx context.Context) {
+	tick := time.NewTicker(compareEvery)
+	defer tick.Stop()
 	healthy := true
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case c := <-news:
+		case c := <-f.missed:
 			err = f.follow(ctx, c)
-		case <-compare.C:
+		case <-tick.C:
 			err = f.compare(ctx)
-		case now := <-flush.C:
-			// Bounded: a lock that somebody holds must not stop the following.
-			bounded, cancel := context.WithTimeout(ctx, storeWait)
-			f.flush(bounded)
-			cancel()
-			for _, e := range f.cfg.Directory.Snapshot().byID {
-				e.Client.Sweep(now)
-			}
-			continue
 		}
 		// One line when it begins and one when it ends, not one a second.
 		if failed := err != nil && ctx.Err() == nil; failed == healthy {
@@ -195,8 +194,8 @@ func (f *Follower) loop(ctx context.Context, news <-chan Change) {
 	}
 }
 
-// follow takes one change in. A gap in the revisions means that others were
-// missed.
+// follow takes one change in from the record. A gap in the revisions means that
+// others were missed.
 func (f *Follower) follow(ctx context.Context, c Change) error {
 	have := f.cfg.Directory.Snapshot().Revision()
 	switch {
@@ -209,7 +208,9 @@ func (f *Follower) follow(ctx context.Context, c Change) error {
 	case c.Agreements:
 		return f.followAgreements(ctx, c)
 	}
-	p, err := f.fetch(ctx, c)
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	defer cancel()
+	p, err := f.cfg.Store.Get(ctx, c.ID)
 	if errors.Is(err, ErrNotFound) {
 		f.cfg.Directory.Remove(c.ID, c.Revision)
 		return nil
@@ -228,7 +229,7 @@ func (f *Follower) followAgreements(ctx context.Context, c Change) error {
 		f.cfg.Directory.ApplyAgreements(nil, 0, c.Revision)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
 	all, read, err := f.cfg.Store.Agreements(ctx)
 	if err != nil {
@@ -241,19 +242,6 @@ func (f *Follower) followAgreements(ctx context.Context, c Change) error {
 	return nil
 }
 
-// fetch reads one platform from the cache when that is new enough.
-func (f *Follower) fetch(ctx context.Context, c Change) (Platform, error) {
-	cached, cancel := context.WithTimeout(ctx, cacheWait)
-	p, ok, err := f.cfg.Cache.Get(cached, c.ID)
-	cancel()
-	if err == nil && ok && p.Revision == c.Revision {
-		return p, nil
-	}
-	ctx, cancel = context.WithTimeout(ctx, storeWait)
-	defer cancel()
-	return f.cfg.Store.Get(ctx, c.ID)
-}
-
 // CatchUp compares the directory with the record at once, because a token is not
 // known that another replica may have issued a moment ago: behind a load
 // balancer a platform's first call need not arrive where it registered. Guessed
@@ -264,63 +252,39 @@ func (f *Follower) CatchUp(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, catchUpWait)
 	defer cancel()
+	if f.heard.recordIsSilent() {
+		f.lookAtCopy(ctx) // else a request of anybody's would take catchUpWait
+		return
+	}
 	_ = f.compare(ctx) // Run tells when the database cannot be asked
 }
 
 func (f *Follower) compare(ctx context.Context) error {
 	// Read before the record's: what the directory had then, the record had too.
 	have := f.cfg.Directory.Snapshot().Revision()
-	current, err := f.revision(ctx)
-	switch {
-	case err != nil || current == f.cfg.Directory.Snapshot().Revision():
+	began := time.Now()
+	current, err := f.revision(ctx, lookWait)
+	if err != nil {
 		return err
-	case current < have:
+	}
+	take := f.cfg.Directory.Replace
+	if current < have {
 		f.cfg.Logger.Warn("the database went back in time; the directory follows it", "from", have, "to", current)
-		// A copy of the lost future would be refilled only once the record has
-		// overtaken it, and be taken for the record's then.
-		if err := f.cfg.Cache.ForgetBeyond(ctx, current); err != nil {
-			f.cfg.Logger.Warn("forget the cached registrations", "error", err)
-		}
-		return f.reload(ctx, f.cfg.Directory.Restart)
-	default:
+		f.mistrusted.Store(true)
+		take = f.cfg.Directory.Restart
+	}
+	if f.mistrusted.Load() {
+		f.forgetBeyond(ctx, current)
+	}
+	if current != f.cfg.Directory.Snapshot().Revision() {
 		// This replica's own change may be between commit and Apply; reading
 		// the record is right in either case.
-		return f.reload(ctx, f.cfg.Directory.Replace)
-	}
-}
-
-// flush writes back what this replica learned of platforms.
-func (f *Follower) flush(ctx context.Context) {
-	seen := make(map[PlatformID]time.Time)
-	s := f.cfg.Directory.Snapshot()
-	for id, e := range s.byID {
-		if last := e.LastSeen(); last.After(f.flushed[id]) && last.After(e.Platform.LastSeen) {
-			seen[id] = last
+		record, err := f.read(ctx, take)
+		if err != nil {
+			return err
 		}
-		f.learn(ctx, e)
+		f.refill(record)
 	}
-	if len(seen) == 0 {
-		return
-	}
-	written := make(map[PlatformID]time.Time, len(seen))
-	for id, last := range seen {
-		written[id] = last.Truncate(time.Microsecond)
-	}
-	if err := f.cfg.Store.Seen(ctx, written); err != nil {
-		f.cfg.Logger.Warn("write when platforms were last seen", "error", err)
-		return // the next time again
-	}
-	maps.Copy(f.flushed, seen)
-	maps.DeleteFunc(f.flushed, func(id PlatformID, _ time.Time) bool { return s.byID[id] == nil })
-}
-
-func (f *Follower) learn(ctx context.Context, e *Entry) {
-	form, kept := e.Client.Form(), e.Platform.Quirks.TokenForm
-	// Base64 is the rule; only what differs from what is kept is news.
-	if !e.Platform.Registered() || form == kept || kept == "" && form == ocpi.TokenBase64 {
-		return
-	}
-	if err := f.cfg.Registrar.Learned(ctx, e.Platform.ID, form); err != nil {
-		f.cfg.Logger.Warn("keep what was learned of a platform", "platform", e.Platform.ID, "error", err)
-	}
+	f.heard.recordAnswered(began)
+	return nil
 }

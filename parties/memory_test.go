@@ -168,9 +168,11 @@ type wire struct {
 
 func (*wire) Load(context.Context) (Record, bool, error) { return Record{}, false, nil }
 func (*wire) Fill(context.Context, Record) error         { return nil }
-func (*wire) Get(context.Context, PlatformID) (Platform, bool, error) {
-	return Platform{}, false, nil
+func (*wire) Get(context.Context, PlatformID) (Platform, int64, error) {
+	return Platform{}, 0, nil
 }
+func (*wire) Revision(context.Context) (int64, bool, error)          { return 0, false, nil }
+func (*wire) Agreements(context.Context) ([]Agreement, int64, error) { return nil, 0, nil }
 
 func (w *wire) ForgetBeyond(_ context.Context, newest int64) error {
 	w.mu.Lock()

@@ -39,7 +39,9 @@ func (r *Registrar) Enrol(ctx context.Context, e Enrolment) (Platform, ocpi.Cred
 		ClientCertificate: e.ClientCertificate,
 		Status:            ocpi.Planned, StatusSince: now, CreatedAt: now, UpdatedAt: now, Inbound: []InboundToken{record},
 	}
-	revision, err := r.cfg.Store.Create(ctx, p)
+	bounded, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	revision, err := r.cfg.Store.Create(bounded, p)
 	if err != nil {
 		return Platform{}, ocpi.CredentialsToken{}, err
 	}
@@ -130,8 +132,10 @@ const goodbyeTimeout = 3 * time.Second
 // DELETE credentials that its token is void, once, if it can be reached; the
 // platform is gone either way.
 func (r *Registrar) Delete(ctx context.Context, id PlatformID) error {
-	was := r.last(ctx, id)
-	revision, err := r.cfg.Store.Delete(ctx, id)
+	bounded, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	was := r.last(bounded, id)
+	revision, err := r.cfg.Store.Delete(bounded, id)
 	if err != nil {
 		return err
 	}

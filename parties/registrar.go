@@ -23,6 +23,8 @@ type Registrar struct {
 	metrics *metrics
 	// observer is told of every change; nil is nobody.
 	observer observer
+	// announcing has an element for each announcement under way.
+	announcing chan struct{}
 }
 
 // observer is told of what this replica committed, once it is in the directory
@@ -64,7 +66,9 @@ func NewRegistrar(cfg RegistrarConfig) *Registrar {
 		cfg.CallTimeout = 10 * time.Second
 	}
 	cfg.Directory.setPolicy(func(p *policy) { p.hub = cfg.Hub.Party })
-	return &Registrar{cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Directory)}
+	return &Registrar{
+		cfg: cfg, metrics: newMetrics(cfg.Metrics, cfg.Directory), announcing: make(chan struct{}, mostAnnouncing),
+	}
 }
 
 // renewalOverlap is how long a renewed token goes on working while nobody uses
@@ -77,10 +81,16 @@ func (r *Registrar) Hub() Identity { return r.cfg.Hub }
 // now is the clock at the precision that every store keeps.
 func (r *Registrar) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Microsecond) }
 
+// changeTimeout bounds what a change waits for the record, however often it is
+// begun anew. Whether the record has it is open then; the directory follows.
+const changeTimeout = 10 * time.Second
+
 // update changes one platform: it reads the stored state, lets change decide on
 // it, and saves. When somebody else saved meanwhile it begins anew, so change
 // may run several times and must not call a peer.
 func (r *Registrar) update(ctx context.Context, id PlatformID, change func(*Platform) error) (Platform, error) {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
 	for attempt := 0; ; attempt++ {
 		stored, err := r.cfg.Store.Get(ctx, id)
 		if err != nil {
@@ -113,7 +123,8 @@ func (r *Registrar) update(ctx context.Context, id PlatformID, change func(*Plat
 func (r *Registrar) publish(ctx context.Context, before *Platform, p Platform) {
 	r.cfg.Directory.Apply(p, p.Revision)
 	r.observe(before, &p)
-	r.announce(ctx, Change{Revision: p.Revision, ID: p.ID}, &p)
+	told := p.Clone()
+	r.announce(ctx, Change{Revision: p.Revision, ID: p.ID}, &told)
 }
 
 func (r *Registrar) observe(before, after *Platform) {
@@ -142,23 +153,6 @@ func (r *Registrar) awaitAnnounced(ctx context.Context, p *Platform) {
 		}
 	}
 	r.cfg.Announced(ctx, of)
-}
-
-// announceTimeout bounds what a Redis that is gone may cost a change.
-const announceTimeout = 3 * time.Second
-
-// committed is the context of what follows a commit, also when the caller went
-// away.
-func committed(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
-}
-
-func (r *Registrar) announce(ctx context.Context, c Change, p *Platform) {
-	ctx, cancel := committed(ctx)
-	defer cancel()
-	if err := r.cfg.Cache.Announce(ctx, c, p); err != nil {
-		r.cfg.Logger.Warn("announce platform change", "platform", c.ID, "error", err)
-	}
 }
 
 // approve checks the parties that a platform wants to register (C8): each must

@@ -81,8 +81,14 @@ type Cache interface {
 	// Load returns the copy and the revision it stands for. ok is false when
 	// there is none.
 	Load(ctx context.Context) (record Record, ok bool, err error)
-	// Get returns one platform of the copy; ok is false when it is not there.
-	Get(ctx context.Context, id PlatformID) (p Platform, ok bool, err error)
+	// Revision is the one that the copy stands for. ok is false when there is none.
+	Revision(ctx context.Context) (revision int64, ok bool, err error)
+	// Get returns one platform of the copy, without an ID when it is not there, and
+	// the revision up to which the copy has its changes; 0 without a copy. That may
+	// be beyond the revision that the copy stands for.
+	Get(ctx context.Context, id PlatformID) (p Platform, revision int64, err error)
+	// Agreements returns those of the copy, with a revision as Get's.
+	Agreements(ctx context.Context) (all []Agreement, revision int64, err error)
 	// Fill replaces the whole copy, unless it already stands for a newer
 	// revision.
 	Fill(ctx context.Context, record Record) error

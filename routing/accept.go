@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"busbar/ocpi"
 )
@@ -15,6 +16,12 @@ const (
 	// bodies; more are refused.
 	mostSaves     = 5_000
 	mostSaveBytes = 64 << 20
+	// acceptTimeout bounds what a push waits in all: for others, for being saved,
+	// repetitions included, and for the look whether it was, which is saveSettling.
+	// mostSaveWait bounds what it waits for others, so that there is time for the rest.
+	acceptTimeout = 15 * time.Second
+	mostSaveWait  = 9 * time.Second
+	saveSettling  = 3 * time.Second
 	// saveAtOnce is the most pushes that are saved in one transaction. What
 	// arrives meanwhile waits for the next, so no push waits for company.
 	saveAtOnce = 500
@@ -35,6 +42,8 @@ type saving struct {
 type save struct {
 	*Broadcast
 	claimed atomic.Bool
+	// due is when Accept has to have the answer.
+	due time.Time
 	// saved is read by Accept; it has room, so that nobody waits for that. taken is
 	// the log's, once it was told without an error.
 	saved chan error
@@ -49,26 +58,41 @@ func (s *saving) busy() bool {
 
 // Accept saves a broadcast that the catalog does not keep, together with those
 // that are accepted at the same time, passes it on, and waits for the log as long as
-// that wants. When it returns without an error, the record has the broadcast. When ctx ends before the broadcast was
-// about to be saved, it is dropped; after that Accept waits for the outcome.
+// that wants. When it returns without an error, the record has the broadcast. When
+// ctx ends, or mostSaveWait has passed, before the broadcast was about to be saved, it
+// is dropped; after that Accept waits for the outcome. Nobody waits longer for the
+// record than acceptTimeout. With another error than an *ocpi.Error the record may
+// have it: see doubtSaved.
 func (o *Outbox) Accept(ctx context.Context, b *Broadcast) error {
-	mine := &save{Broadcast: b, saved: make(chan error, 1)}
+	mine := &save{Broadcast: b, saved: make(chan error, 1), due: time.Now().Add(acceptTimeout)}
 	if refusal := o.enqueue(mine); refusal != nil {
 		return refusal
 	}
-	var err error
+	if err := mine.await(ctx); err != nil {
+		return err
+	}
+	await(ctx, mine.taken)
+	return nil
+}
+
+// await waits until the broadcast is saved.
+func (s *save) await(ctx context.Context) error {
+	patience := time.NewTimer(mostSaveWait)
+	defer patience.Stop()
 	select {
-	case err = <-mine.saved:
+	case err := <-s.saved:
+		return err
 	case <-ctx.Done():
-		if mine.claimed.CompareAndSwap(false, true) {
-			return ctx.Err()
-		}
-		err = <-mine.saved // outboxTimeout bounds this
+	case <-patience.C:
 	}
-	if err == nil {
-		await(ctx, mine.taken)
+	switch {
+	case !s.claimed.CompareAndSwap(false, true):
+		return <-s.saved // due bounds this
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return ocpi.Errorf(ocpi.HubError, "the hub could not keep the object within %s, so nothing was sent; send it again later", mostSaveWait)
 	}
-	return err
 }
 
 func (o *Outbox) enqueue(s *save) *ocpi.Error {
@@ -123,12 +147,13 @@ func (o *Outbox) nextSaves() (batch []*save, more bool) {
 // save saves a batch. No sender's leaving ends it. The log has each broadcast
 // before a later one can be saved, so that its order is the record's.
 func (o *Outbox) save(batch []*save) {
-	ctx, cancel := context.WithTimeout(context.Background(), outboxTimeout)
-	defer cancel()
+	due := batch[0].due // it has waited longest
 	broadcasts := make([]*Broadcast, len(batch))
 	for i, s := range batch {
 		broadcasts[i] = s.Broadcast
 	}
+	ctx, cancel := context.WithDeadline(context.Background(), due.Add(-saveSettling))
+	defer cancel()
 	err := o.cfg.Store.Save(ctx, o.cfg.Replica, broadcasts)
 	o.refusal.report(err)
 	if err != nil {

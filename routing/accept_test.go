@@ -2,10 +2,13 @@ package routing
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestP4_ARecordThatIsDownIsLoggedOnce, though it refuses each push.
@@ -28,4 +31,36 @@ func TestP4_ARecordThatIsDownIsLoggedOnce(t *testing.T) {
 			t.Errorf("the log is\n%s", &lines)
 		}
 	})
+}
+
+// TestBounds_ATokenPushIsAnsweredInTime, though the record answers nothing until its
+// caller gives up, and a little longer.
+func TestBounds_ATokenPushIsAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(&pending{}, newOutboxRecord())
+		o.cfg.Store = silentOutbox{OutboxStore: o.cfg.Store}
+		var pushes sync.WaitGroup
+		for i := range 40 {
+			pushes.Go(func() {
+				began := time.Now()
+				if err := o.Accept(t.Context(), &Broadcast{}); err == nil {
+					t.Errorf("push %d was kept", i)
+				}
+				if took := time.Since(began); took > acceptTimeout {
+					t.Errorf("push %d was answered after %s", i, took)
+				}
+			})
+			time.Sleep(700 * time.Millisecond)
+		}
+		pushes.Wait()
+	})
+}
+
+type silentOutbox struct{ OutboxStore }
+
+func (silentOutbox) Save(ctx context.Context, _ ReplicaID, _ []*Broadcast) error {
+	<-ctx.Done()
+	time.Sleep(saveSettling)
+	return ctx.Err()
 }

@@ -62,6 +62,9 @@ func newCallbackID() string {
 // reservation (U1).
 const callbackLife = 90 * 24 * time.Hour
 
+// callbackTimeout bounds what a message waits for the record of callbacks.
+const callbackTimeout = 5 * time.Second
+
 // leadCallback gives the receiver of a command or charging profile a URL of the
 // hub in place of the requester's response_url. A result posted to the
 // requester's own URL would carry the receiver's token for this hub to it.
@@ -89,13 +92,28 @@ func (r *Router) leadCallback(ctx context.Context, caller *parties.Entry, plan *
 		CreatedAt: now.UTC().Truncate(time.Microsecond),
 	}
 	c.ExpiresAt = c.CreatedAt.Add(callbackLife)
-	if err := r.cfg.Callbacks.SaveCallback(ctx, c); err != nil {
+	if err := r.saveCallback(ctx, c); err != nil {
 		r.cfg.Logger.Error("save callback URL", "error", err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return ocpi.Errorf(ocpi.HubError, "the hub could not keep the response_url within %s, so nothing was sent: its database does not answer", callbackTimeout)
+		}
 		return ocpi.Errorf(ocpi.HubError, "the hub could not keep the response_url, so nothing was sent")
 	}
 	wanted.replace(r.cfg.Hub.Base(plan.Receiver.Platform.Version) + "/callback/" + c.ID)
 	plan.resultFollows = true
 	return nil
+}
+
+func (r *Router) saveCallback(ctx context.Context, c Callback) error {
+	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
+	defer cancel()
+	return r.cfg.Callbacks.SaveCallback(ctx, c)
+}
+
+func (r *Router) callback(ctx context.Context, id string, now time.Time) (Callback, error) {
+	ctx, cancel := context.WithTimeout(ctx, callbackTimeout)
+	defer cancel()
+	return r.cfg.Callbacks.Callback(ctx, id, now)
 }
 
 // profiledSession is the session of a SetChargingProfile, as the record can hold
@@ -134,7 +152,7 @@ func takesResults(rest string) bool {
 // back to the requester (R11). Only the platform that was given the URL may use
 // it, as often as it needs.
 func (r *Router) Return(ctx context.Context, caller *parties.Entry, id string, req *ocpi.Request, arrived time.Time) Reply {
-	c, err := r.cfg.Callbacks.Callback(ctx, id, arrived)
+	c, err := r.callback(ctx, id, arrived)
 	if err != nil && !errors.Is(err, ErrNoCallback) {
 		r.cfg.Logger.Error("read callback URL", "error", err)
 		return r.Refuse(req, ocpi.Errorf(ocpi.HubError, "the hub could not look up this callback URL"), arrived)

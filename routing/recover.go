@@ -33,8 +33,8 @@ const (
 	// the sender pushes it again, nothing changes (SuppressUnchanged). The catalog
 	// sees to it itself, for the few that it remembers.
 	doubtCommitted doubt = 1 << iota
-	// doubtSaved: saving parcels failed. Their senders were told so, and they are
-	// not kept.
+	// doubtSaved: saving parcels failed. Their senders were told so; those that the
+	// record has all the same are ended, unless another replica takes them over first.
 	doubtSaved
 	// doubtAdopted: adopting failed. What was adopted is to be sent.
 	doubtAdopted

@@ -35,8 +35,16 @@ func (*localCache) Load(context.Context) (parties.Record, bool, error) {
 }
 
 // Get has never a copy.
-func (*localCache) Get(context.Context, parties.PlatformID) (parties.Platform, bool, error) {
-	return parties.Platform{}, false, nil
+func (*localCache) Get(context.Context, parties.PlatformID) (parties.Platform, int64, error) {
+	return parties.Platform{}, 0, nil
+}
+
+// Revision has never a copy.
+func (*localCache) Revision(context.Context) (int64, bool, error) { return 0, false, nil }
+
+// Agreements has never a copy.
+func (*localCache) Agreements(context.Context) ([]parties.Agreement, int64, error) {
+	return nil, 0, nil
 }
 
 // Fill keeps nothing.

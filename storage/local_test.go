@@ -30,8 +30,8 @@ func TestTheCacheOfAnEmbeddedHubKeepsNothing(t *testing.T) {
 	if _, ok, err := cache.Load(t.Context()); ok || err != nil {
 		t.Errorf("Load: ok %v, %v", ok, err)
 	}
-	if _, ok, err := cache.Get(t.Context(), p.ID); ok || err != nil {
-		t.Errorf("Get: ok %v, %v", ok, err)
+	if _, at, err := cache.Get(t.Context(), p.ID); at != 0 || err != nil {
+		t.Errorf("Get: as of %d, %v", at, err)
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *Cache) Load(ctx context.Context) (parties.Record, bool, error) {
 }
 
 func (c *Cache) read(fields map[string]string) (record parties.Record, err error) {
-	if record.Revision, err = strconv.ParseInt(fields["revision"], 10, 64); err != nil {
+	if record.Revision, err = strconv.ParseInt(fields[revisionField], 10, 64); err != nil {
 		return record, errors.New("it has no revision")
 	}
 	if record.Agreements, err = decodeAgreements(fields[agreementsField]); err != nil {
@@ -119,20 +119,74 @@ func (c *Cache) read(fields map[string]string) (record parties.Record, err error
 }
 
 // Get implements parties.Cache.
-func (c *Cache) Get(ctx context.Context, id parties.PlatformID) (parties.Platform, bool, error) {
-	row, err := c.client.HGet(ctx, c.key, platformField(id)).Result()
-	if errors.Is(err, redis.Nil) {
-		return parties.Platform{}, false, nil
-	}
+func (c *Cache) Get(ctx context.Context, id parties.PlatformID) (parties.Platform, int64, error) {
+	row, revision, err := c.field(ctx, platformField(id))
 	if err != nil {
-		return parties.Platform{}, false, fmt.Errorf("load cached platform %s: %w", id, err)
+		return parties.Platform{}, 0, fmt.Errorf("load cached platform %s: %w", id, err)
+	}
+	if row == "" {
+		return parties.Platform{}, revision, nil
 	}
 	p, err := decode(row, c.sealer)
 	if err != nil {
 		c.unreadable(ctx, err)
-		return parties.Platform{}, false, nil
+		return parties.Platform{}, 0, nil
 	}
-	return p, true, nil
+	return p, revision, nil
+}
+
+// Agreements implements parties.Cache.
+func (c *Cache) Agreements(ctx context.Context) ([]parties.Agreement, int64, error) {
+	row, revision, err := c.field(ctx, agreementsField)
+	if err != nil {
+		return nil, 0, fmt.Errorf("load cached agreements: %w", err)
+	}
+	if revision == 0 {
+		return nil, 0, nil
+	}
+	all, err := decodeAgreements(row)
+	if err != nil {
+		c.unreadable(ctx, err)
+		return nil, 0, nil
+	}
+	return all, revision, nil
+}
+
+// Revision implements parties.Cache.
+func (c *Cache) Revision(ctx context.Context) (int64, bool, error) {
+	revision, err := c.client.HGet(ctx, c.key, revisionField).Int64()
+	if errors.Is(err, redis.Nil) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("read the cached revision: %w", err)
+	}
+	return revision, true, nil
+}
+
+// field reads one field, empty when it is not there, and up to which revision the
+// copy has its changes; 0 when there is no copy.
+func (c *Cache) field(ctx context.Context, field string) (row string, revision int64, err error) {
+	values, err := c.client.HMGet(ctx, c.key, revisionField, "t:"+field, field).Result()
+	if err != nil {
+		return "", 0, err
+	}
+	stands, there := values[0].(string)
+	if !there {
+		return "", 0, nil
+	}
+	if revision, err = strconv.ParseInt(stands, 10, 64); err != nil {
+		return "", 0, errors.New("the copy's revision is no number")
+	}
+	if ahead, ok := values[1].(string); ok {
+		newest, err := strconv.ParseInt(ahead, 10, 64)
+		if err != nil {
+			return "", 0, errors.New("a change's revision is no number")
+		}
+		revision = max(revision, newest)
+	}
+	row, _ = values[2].(string)
+	return row, revision, nil
 }
 
 func (c *Cache) unreadable(ctx context.Context, err error) {

@@ -57,9 +57,9 @@ func TestReplicasShareTheCopyAndTheNews(t *testing.T) {
 	announce(t, one, 2, &p)
 	heard.Want(parties.Change{Revision: 2, ID: p.ID})
 	p.Revision = 2
-	got, ok, err := two.Get(t.Context(), p.ID)
-	if err != nil || !ok {
-		t.Fatalf("Get: ok %v, %v", ok, err)
+	got, at, err := two.Get(t.Context(), p.ID)
+	if err != nil || at != 2 {
+		t.Fatalf("Get: as of %d, %v", at, err)
 	}
 	if diff := storagetest.Diff(p, got); diff != "" {
 		t.Errorf("the other replica reads (-want +got):\n%s", diff)
@@ -144,8 +144,8 @@ func TestACopyThatNoKeyOpensIsNone(t *testing.T) {
 	if _, ok, err := stranger.Load(t.Context()); ok || err != nil {
 		t.Errorf("Load: ok %v, %v, want none", ok, err)
 	}
-	if _, ok, err := stranger.Get(t.Context(), p.ID); ok || err != nil {
-		t.Errorf("Get: ok %v, %v, want none", ok, err)
+	if _, at, err := stranger.Get(t.Context(), p.ID); at != 0 || err != nil {
+		t.Errorf("Get: as of %d, %v, want none", at, err)
 	}
 	fill(t, stranger, 1, p)
 	if record, ok, err := stranger.Load(t.Context()); !ok || err != nil || len(record.Platforms) != 1 {

@@ -15,8 +15,12 @@ import (
 // would misread counts it up, and both keep their own copy.
 const format = "3"
 
-// agreementsField holds all agreements; platformField the platform of an id.
-const agreementsField = "agreements"
+// revisionField holds what the copy stands for, agreementsField all agreements;
+// platformField the platform of an id.
+const (
+	revisionField   = "revision"
+	agreementsField = "agreements"
+)
 
 func platformField(id parties.PlatformID) string { return "p:" + string(id) }
 

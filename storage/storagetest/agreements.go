@@ -223,6 +223,42 @@ func forgottenBeyond(t *testing.T, c parties.Cache) {
 	wantCopy(t, c, 4)
 }
 
+// tellsUpTo holds that what is read of one field says up to which change it is true.
+func tellsUpTo(t *testing.T, c parties.Cache) {
+	a, b := revised(Platform("a"), 1), revised(Platform("b"), 6)
+	tells := func(copied bool, stands, ofA, ofB, ofAgreements int64, want ...string) {
+		t.Helper()
+		revision, ok, err := c.Revision(t.Context())
+		if revision != stands || ok != copied || err != nil {
+			t.Errorf("Revision = %d, %v, %v, want %d", revision, ok, err, stands)
+		}
+		for _, field := range []struct {
+			id   parties.PlatformID
+			want int64
+		}{{a.ID, ofA}, {b.ID, ofB}} {
+			if _, at, err := c.Get(t.Context(), field.id); at != field.want || err != nil {
+				t.Errorf("Get is as of %d, %v, want %d", at, err, field.want)
+			}
+		}
+		all, at, err := c.Agreements(t.Context())
+		if at != ofAgreements || err != nil {
+			t.Errorf("Agreements are as of %d, %v, want %d", at, err, ofAgreements)
+		}
+		wantAgreements(t, "Agreements", all, agreements(want...))
+	}
+	tells(false, 0, 0, 0, 0)
+	fillRecord(t, c, parties.Record{Platforms: []parties.Platform{a}, Agreements: agreements("* NLA"), Revision: 3})
+	tells(true, 3, 3, 3, 3, "* NLA")
+	announceAgreements(t, c, 5)
+	announce(t, c, 6, b.ID, &b)
+	announce(t, c, 7, a.ID, nil)
+	tells(true, 3, 7, 6, 5)
+	wantNotCached(t, c, a.ID)
+	announce(t, c, 4, b.ID, nil)
+	tells(true, 7, 7, 7, 7)
+	wantCached(t, c, b)
+}
+
 func newsOfAgreements(t *testing.T, c parties.Cache) {
 	fill(t, c, 0)
 	heard := Watch(t, c)

@@ -30,6 +30,7 @@ func TestCache(t *testing.T, open func(*testing.T) parties.Cache) {
 		"agreements are in the copy":                           cachedAgreements,
 		"agreements announced in any order are the newest":     announcedAgreements,
 		"Fill keeps agreements announced beyond it":            fillKeepsAgreements,
+		"what is read tells up to which change it is true":     tellsUpTo,
 		"a copy beyond the store is forgotten":                 forgottenBeyond,
 	}
 	for name, test := range tests {
@@ -264,9 +265,9 @@ func wantNoCopy(t *testing.T, c parties.Cache) {
 
 func wantCached(t *testing.T, c parties.Cache, want parties.Platform) {
 	t.Helper()
-	got, ok, err := c.Get(t.Context(), want.ID)
-	if err != nil || !ok {
-		t.Fatalf("Get %s: ok %v, %v", want.Name, ok, err)
+	got, at, err := c.Get(t.Context(), want.ID)
+	if err != nil || at < want.Revision {
+		t.Fatalf("Get %s: as of %d, %v", want.Name, at, err)
 	}
 	if diff := Diff(want, got); diff != "" {
 		t.Errorf("Get %s differs (-want +got):\n%s", want.Name, diff)
@@ -275,7 +276,7 @@ func wantCached(t *testing.T, c parties.Cache, want parties.Platform) {
 
 func wantNotCached(t *testing.T, c parties.Cache, id parties.PlatformID) {
 	t.Helper()
-	if p, ok, err := c.Get(t.Context(), id); ok || err != nil {
-		t.Errorf("Get = %s, ok %v, %v, want nothing", p.Name, ok, err)
+	if p, _, err := c.Get(t.Context(), id); p.ID != "" || err != nil {
+		t.Errorf("Get = %s, %v, want nothing", p.Name, err)
 	}
 }
