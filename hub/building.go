@@ -14,6 +14,7 @@ import (
 	"busbar/catalog"
 	"busbar/hub/gateway"
 	"busbar/journal"
+	"busbar/ocpi"
 	"busbar/ocpi/peer"
 	"busbar/parties"
 	"busbar/routing"
@@ -67,6 +68,7 @@ func (b *building) loadDirectory(ctx context.Context) error {
 	b.registrar = parties.NewRegistrar(parties.RegistrarConfig{
 		Store: b.stores.Platforms, Cache: b.stores.Cache, Directory: b.directory,
 		Dialer: b.dialer, Hub: b.identity, Logger: b.logger, Metrics: b.metrics,
+		Announced: func(ctx context.Context, of []ocpi.PartyKey) { b.fanout.Announced(ctx, of) },
 	})
 	b.follower = parties.NewFollower(parties.FollowerConfig{
 		Store: b.stores.Platforms, Cache: b.stores.Cache, Directory: b.directory, Registrar: b.registrar, Logger: b.logger,

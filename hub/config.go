@@ -36,6 +36,8 @@ type Config struct {
 	// LessonPatience is how long a message of open routing waits for what another
 	// replica may have learned a moment ago; zero is 250 ms.
 	LessonPatience time.Duration
+	// InFlight is how long Stop waits for requests in flight; zero is 15 s.
+	InFlight time.Duration
 	// AllowPrivatePeers lets platforms live on private and loopback addresses.
 	AllowPrivatePeers bool
 	// MaxBody is the largest request body, in bytes.

@@ -95,5 +95,6 @@
 // does not it leaves to other replicas or the next start, since the record has it;
 // then come the lanes, the catalog, the notes of what has ended, the journal, the
 // stores, and the log's buffer. With nothing under way none of this waits; whatever
-// hangs, StopTimeout bounds it: in the end the stores' connections are cut.
+// hangs, Config.Drain, Config.InFlight and StopTimeout bound it: in the end the
+// stores' connections are cut.
 package hub

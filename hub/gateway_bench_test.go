@@ -15,7 +15,7 @@ import (
 
 // BenchmarkHub is what most of a hub's time goes into, through all of it: listener,
 // authentication, limits, routing, and a receiver over loopback. The requesters'
-// and the receiver's part is in it. `make profile` takes its CPU profile.
+// and the receiver's part is in it.
 func BenchmarkHub(b *testing.B) {
 	h := hubtest.Start(b)
 	cpo, msp := h.Platform("cpo", "NL/ABC:CPO"), h.Platform("msp", "DE/MSP:EMSP")

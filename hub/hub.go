@@ -73,6 +73,9 @@ func New(ctx context.Context, cfg Config, logs io.Writer) (_ *Hub, err error) {
 	if cfg.MaxConnections == 0 {
 		cfg.MaxConnections = 10_000
 	}
+	if cfg.InFlight == 0 {
+		cfg.InFlight = inFlight
+	}
 	h := &Hub{cfg: cfg, log: newLogWriter(logs), failed: make(chan error, 2)}
 	h.logger = newLogger(cfg, h.log)
 	defer func() {

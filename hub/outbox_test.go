@@ -72,8 +72,8 @@ func awaitOpen(t *testing.T, dir string, want int) {
 }
 
 // TestP4_TokensSurviveKill9 kills the hub while Tokens wait for a CPO that
-// hangs. The hub keeps no copy of them, but what it answered 1000 for arrives, in
-// its order.
+// hangs. The hub keeps no copy of them, but what it answered 1000 for arrives: of
+// one Token in one.
 func TestP4_TokensSurviveKill9(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -90,14 +90,11 @@ func TestP4_TokensSurviveKill9(t *testing.T) {
 	release()
 	crashHub(t, dir)
 	arrived := map[string]bool{}
-	for _, body := range bodies(cpo, "tokens", tokens+1) {
-		if strings.Contains(body, "false") && !arrived[`{"uid":"T7","valid":true}`] {
-			t.Error("the PATCH came before the PUT")
-		}
+	for _, body := range bodies(cpo, "tokens", tokens) {
 		arrived[body] = true
 	}
-	if len(arrived) != tokens+1 {
-		t.Errorf("%d different pushes arrived, want %d", len(arrived), tokens+1)
+	if len(arrived) != tokens || !arrived[`{"uid":"T7","valid":false,"last_updated":"2026-01-01T00:00:00Z"}`] {
+		t.Errorf("%d different pushes arrived, want %d, one of them with the PATCH in its PUT: %v", len(arrived), tokens, arrived)
 	}
 }
 

@@ -6,16 +6,20 @@ import (
 	"time"
 )
 
-// StopTimeout bounds Stop behind the drain. What is under way when it has passed is
-// not lost: the record has every broadcast that was accepted and has not reached
-// everybody, and other replicas, or the next start, send it.
+// StopTimeout bounds Stop behind the drain and the requests in flight. What is under
+// way when it has passed is not lost: the record has every broadcast that was accepted
+// and has not reached everybody, and other replicas, or the next start, send it.
 const StopTimeout = 5 * time.Second
+
+// inFlight is how long requests in flight are waited for, unless Config says another
+// time: only their senders could send them again. With the default drain and
+// StopTimeout a stop stays within the 30 s that Kubernetes waits.
+const inFlight = 15 * time.Second
 
 // The parts of StopTimeout, by when they end. One that ends sooner leaves its time
 // to the next; the rest is for what is to be written.
 const (
-	requestsUntil   = 3 * time.Second
-	workUntil       = 3500 * time.Millisecond
+	workUntil       = 500 * time.Millisecond
 	broadcastsUntil = 4 * time.Second
 	// lastLegs is how long legs are waited for once the log waits for none.
 	lastLegs = time.Second
@@ -23,11 +27,12 @@ const (
 
 // Stop ends the hub: it stops being ready, drains, and refuses new connections.
 // Requests and broadcasts in flight may finish; what takes too long is cut off, and
-// so are stores that do not answer: behind the drain all of it takes StopTimeout and
-// a moment, or less when ctx ends.
+// so are stores that do not answer: behind the requests all of it takes StopTimeout
+// and a moment, or less when ctx ends.
 func (h *Hub) Stop(ctx context.Context) {
 	h.stopping.Store(true)
 	h.drain(ctx)
+	h.endRequests(ctx)
 	began := time.Now()
 	late := time.AfterFunc(StopTimeout, func() {
 		h.logger.Warn("a store does not answer; the hub stops without it")
@@ -39,7 +44,6 @@ func (h *Hub) Stop(ctx context.Context) {
 		defer cancel()
 		do(part)
 	}
-	within(requestsUntil, h.endRequests)
 	h.cancel()
 	within(workUntil, func(ctx context.Context) { await(ctx, &h.running) })
 	within(broadcastsUntil, h.endSending)
@@ -67,8 +71,10 @@ func (h *Hub) drain(ctx context.Context) {
 
 // endRequests refuses connections, and waits for the requests in flight.
 func (h *Hub) endRequests(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.InFlight)
+	defer cancel()
 	if err := h.ocpi.Shutdown(ctx); err != nil {
-		h.logger.Warn("requests that were still in flight were cut off", "after", requestsUntil, "error", err)
+		h.logger.Warn("requests that were still in flight were cut off", "after", h.cfg.InFlight, "error", err)
 	}
 	// A Serve that begins only now, because Stop came right after Start, finds
 	// nothing to accept from.

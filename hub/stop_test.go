@@ -109,7 +109,7 @@ func TestStop_IsSoonAndLosesNothing(t *testing.T) {
 // under way.
 func TestStop_ARequestThatHangsIsCutOff(t *testing.T) {
 	t.Parallel()
-	h := hubtest.Start(t, func(c *hub.Config) { c.ForwardTimeout = 5 * time.Minute })
+	h := hubtest.Start(t, func(c *hub.Config) { c.ForwardTimeout, c.InFlight = 5*time.Minute, time.Second })
 	cpo, msp := h.Platform("cpo", "NL/CPA:CPO"), h.Platform("msp", "DE/MSP:EMSP")
 	hung, release := hangsUntilKilled(t, msp, "tariffs/NL/CPA/T1")
 	broadcast(t, cpo, "PUT", "tariffs/NL/CPA/T1", location("T1", newYear, ""))

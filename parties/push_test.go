@@ -1,11 +1,13 @@
 package parties
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"busbar/ocpi"
@@ -279,4 +281,22 @@ func TestO4_AnOpenHubPushesNoAgreements(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.wantPushed("an agreement", "")
+}
+
+// TestO5_ARegistrationWaitsUntilOthersKnowOfIt: its first object may go through
+// another replica. Who is slow does not hold it up for long.
+func TestO5_ARegistrationWaitsUntilOthersKnowOfIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplica(t, newMemory(), &wire{})
+		p := member(t, "own", "NLCPA CPO", "NLCPA NSP", "NLCPB CPO")
+		r.registrar.awaitAnnounced(t.Context(), &p) // nobody can tell
+		var asked []ocpi.PartyKey
+		r.registrar.cfg.Announced = func(ctx context.Context, of []ocpi.PartyKey) { asked = of; <-ctx.Done() }
+		begun := time.Now()
+		r.registrar.awaitAnnounced(t.Context(), &p)
+		if want := []ocpi.PartyKey{key(t, "NLCPA"), key(t, "NLCPB")}; !slices.Equal(asked, want) || time.Since(begun) != announcedTimeout {
+			t.Errorf("it waited %s for %v, want %v", time.Since(begun), asked, want)
+		}
+	})
 }

@@ -67,6 +67,7 @@ func (r *Registrar) register(ctx context.Context, c Caller, v ocpi.Version, body
 	if err != nil {
 		return Issued{}, r.asRefusal(err)
 	}
+	r.awaitAnnounced(ctx, &p)
 	return Issued{Credentials: r.cfg.Hub.Credentials(token, p.Quirks), HTTP: registerStatus(p)}, nil
 }
 
@@ -117,6 +118,7 @@ func (r *Registrar) Renew(ctx context.Context, c Caller, v ocpi.Version, body []
 	if err != nil {
 		return Issued{}, r.asRefusal(err)
 	}
+	r.awaitAnnounced(ctx, &p)
 	return Issued{Credentials: r.cfg.Hub.Credentials(token, p.Quirks), HTTP: 200}, nil
 }
 

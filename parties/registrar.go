@@ -49,6 +49,9 @@ type RegistrarConfig struct {
 	Now func() time.Time
 	// CallTimeout bounds each call of a handshake to the peer; zero means 10 s.
 	CallTimeout time.Duration
+	// Announced waits until everybody has answered the ClientInfos of parties that
+	// this replica pushed, or ctx ends. Nil: nobody waits.
+	Announced func(ctx context.Context, of []ocpi.PartyKey)
 }
 
 // NewRegistrar makes a Registrar. The directory learns from it which party is
@@ -117,6 +120,28 @@ func (r *Registrar) observe(before, after *Platform) {
 	if r.observer != nil {
 		r.observer.platformChanged(before, after)
 	}
+}
+
+// announcedTimeout bounds how long a registration waits for who is slow to learn of
+// it.
+const announcedTimeout = time.Second
+
+// awaitAnnounced lets a platform learn of its registration after the others, as far
+// as they answer soon: its first objects may go through another replica, whose lanes
+// know nothing of the ClientInfos that this one pushes (O5).
+func (r *Registrar) awaitAnnounced(ctx context.Context, p *Platform) {
+	if r.cfg.Announced == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, announcedTimeout)
+	defer cancel()
+	var of []ocpi.PartyKey
+	for _, pr := range p.PartyRoles() {
+		if !slices.Contains(of, pr.Party) {
+			of = append(of, pr.Party)
+		}
+	}
+	r.cfg.Announced(ctx, of)
 }
 
 // announceTimeout bounds what a Redis that is gone may cost a change.

@@ -93,6 +93,29 @@ func TestErase_WhatWaitsToBeWrittenIsNotWritten(t *testing.T) {
 	})
 }
 
+// What another replica writes after the erasure, since it had not heard of it, is
+// forgotten, and not kept by whoever reads it in the record in that moment.
+func TestErase_WhatAnotherReplicaStillWritesIsForgottenToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecord()
+		a, b := indexOn(t, r), indexOn(t, r)
+		taught(t, b, tokenOfA) // written in a moment
+		if _, err := a.Erase(t.Context(), "uid-1", ocpi.PartyKey{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(erasuresEvery + saveEvery/2)
+		wantIssuers(t, b, "uid-1", "RFID")
+		b.Fetch(t.Context(), request(t, "DECPO", "", "POST SENDER tokens /uid-1/authorize"))
+		wantIssuers(t, b, "uid-1", "RFID", "DEMSP") // else this shows nothing
+		time.Sleep(saveEvery)
+		wantIssuers(t, b, "uid-1", "RFID")
+		if r.size() != 0 {
+			t.Error("it is left in the record")
+		}
+	})
+}
+
 func TestErase_OtherReplicasForgetWithinSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -188,6 +190,28 @@ func (f *Fanout) PushClientInfo(to *parties.Entry, info ocpi.ClientInfo) {
 	}
 	d.left.Store(1)
 	f.queue(to.Platform.ID, &leg{of: d})
+}
+
+// Announced waits until all platforms have answered the ClientInfos of parties that
+// were pushed here, or ctx ends. What other replicas pass on of these parties' objects
+// comes behind them then (O5).
+func (f *Fanout) Announced(ctx context.Context, of []ocpi.PartyKey) {
+	f.mu.Lock()
+	lanes := slices.Collect(maps.Values(f.lanes))
+	f.mu.Unlock()
+	for _, l := range lanes {
+		for _, party := range of {
+			opened := l.opened(party)
+			if opened == nil {
+				continue
+			}
+			select {
+			case <-opened:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // queue puts a leg in the lane of its platform.

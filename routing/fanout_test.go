@@ -261,15 +261,25 @@ func TestO5_ClientInfoComesBeforeAPartysObjects(t *testing.T) {
 		t.Errorf("R1: got %s", got.head)
 	}
 	waits := s.deliver(patch("L", "1", `{}`))
-	other := patch("L", "1", `{}`)
+	other, waitingFor := patch("L", "1", `{}`), party(t, "NLCPA")
 	other.Owner, other.Object = party(t, "NLCPB"), "locations/NLCPB/l"
 	receive(t, s.deliver(other)) // the objects of others do not wait
 	receive(t, st.got)
 	nothingIn(t, waits)
 	nothingIn(t, st.got)
+	s.fanout.Announced(ended(t), []ocpi.PartyKey{other.Owner, waitingFor}) // it gives up
+	s.fanout.Announced(t.Context(), []ocpi.PartyKey{other.Owner})          // nothing is under way
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		s.fanout.Announced(t.Context(), []ocpi.PartyKey{other.Owner, waitingFor})
+	}()
+	nothingIn(t, announced)
 	close(held)
+	receive(t, announced)
 	receive(t, waits)
 	receive(t, st.got)
+	s.fanout.Announced(t.Context(), []ocpi.PartyKey{waitingFor})
 	if len(s.fanout.Lanes()) != 0 && s.fanout.Queued() != 0 {
 		t.Errorf("left: %v", s.fanout.Lanes())
 	}

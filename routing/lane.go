@@ -74,6 +74,8 @@ type chain struct {
 type gate struct {
 	pending int
 	waiting []*chain
+	// opened is closed when it opens; nil while nobody asks.
+	opened chan struct{}
 }
 
 // chains is a queue.
@@ -303,6 +305,24 @@ func (l *lane) pass(g *leg) {
 		l.ready.push(c)
 	}
 	at.waiting = nil
+	if at.opened != nil {
+		close(at.opened)
+	}
+}
+
+// opened is closed when the party's ClientInfos have been sent; nil when none is
+// under way.
+func (l *lane) opened(party ocpi.PartyKey) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.gates[party]
+	if at == nil {
+		return nil
+	}
+	if at.opened == nil {
+		at.opened = make(chan struct{})
+	}
+	return at.opened
 }
 
 // clear ends everything that waits for a platform that is not reachable. What is

@@ -56,9 +56,10 @@ install_missing() {
   as_root mkdir -p /etc/postgresql-common
   [ -e /etc/postgresql-common/createcluster.conf ] ||
     echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
-  as_root apt-get update -qq >&2
-  as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  # A machine that has just begun may be updating itself, and mirrors fail at times.
+  local apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+  as_root "${apt[@]}" update >&2
+  as_root env DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2
 }
 
 # A port that nobody listens on, from below the range that outgoing connections
@@ -80,7 +81,7 @@ start_postgres() {
   for _ in 1 2 3 4 5; do
     port=$(free_port)
     # Durability is of no use to a database that lives for one test run.
-    if as_postgres "$bin/pg_ctl" start -w -s -D "$dir/postgres" -l "$dir/postgres.log" -o "-p $port -k '' \
+    if as_postgres "$bin/pg_ctl" start -w -t 300 -s -D "$dir/postgres" -l "$dir/postgres.log" -o "-p $port -k '' \
         -c listen_addresses=127.0.0.1 -c max_connections=300 \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off" >/dev/null 2>&1; then
       export BUSBAR_TEST_POSTGRES="postgres://busbar@127.0.0.1:$port/postgres?sslmode=disable"

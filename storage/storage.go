@@ -110,10 +110,7 @@ func Open(ctx context.Context, config Config) (*Stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
 	}
-	names, err := seal.NewPseudonyms(config.Secrets)
-	if err != nil {
-		return nil, fmt.Errorf("BUSBAR_SECRET_KEY: %w", err)
-	}
+	names := sealer.Names()
 	stores := &Stores{logger: config.Logger, Names: names, Replica: routing.ReplicaID(rand.Text())}
 	db, err := stores.openDatabase(ctx, config)
 	if err != nil {

@@ -44,9 +44,9 @@ type messageJSON struct {
 
 // legsJSON is how a broadcast ended. It is there once all its legs have.
 type legsJSON struct {
-	Total      int     `json:"total"`
-	OK         int     `json:"ok"`
-	Superseded int     `json:"superseded"`
+	Total      int `json:"total"`
+	OK         int `json:"ok"`
+	Superseded int `json:"superseded"`
 	// Method is what they were sent by, where the journal knows it.
 	Method     string  `json:"method,omitempty"`
 	DurationMS float64 `json:"duration_ms"`

@@ -2,12 +2,7 @@ package web
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -136,50 +131,25 @@ func (s *Server) createPlatform(c *gin.Context) {
 // listPlatforms pages through the platforms, the oldest first. The cursor names
 // the last one shown, so that the list stays whole while platforms come and go.
 func (s *Server) listPlatforms(c *gin.Context) {
-	limit := 100
-	if v := c.Query("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > 1000 {
-			fail(c, http.StatusUnprocessableEntity, "a parameter breaks a rule", fields{"limit": "must be 1 to 1000"})
-			return
-		}
-		limit = n
-	}
-	after, err := readCursor(c.Query("cursor"))
-	if err != nil {
-		fail(c, http.StatusUnprocessableEntity, "a parameter breaks a rule", fields{"cursor": err.Error()})
+	p := parameters{c: c, faults: fields{}}
+	limit, after := p.number("limit", 100, 1, 1000), p.place("cursor")
+	if p.failed() {
 		return
 	}
 	items, next := []platformJSON{}, ""
 	for _, e := range s.cfg.Directory.Snapshot().Platforms() {
-		if cursorOf(e.Platform) <= after {
+		at := place{e.Platform.CreatedAt, string(e.Platform.ID)}
+		if !at.after(after) {
 			continue
 		}
 		if len(items) == limit {
-			next = base64.RawURLEncoding.EncodeToString([]byte(after))
+			next = after.cursor()
 			break
 		}
 		items = append(items, s.show(e.Platform))
-		after = cursorOf(e.Platform)
+		after = at
 	}
 	c.JSON(http.StatusOK, gin.H{"items": items, "next": next})
-}
-
-// cursorOf sorts as Snapshot.Platforms does: by creation, then by id.
-func cursorOf(p parties.Platform) string {
-	return fmt.Sprintf("%020d %s", p.CreatedAt.UnixMicro(), p.ID)
-}
-
-func readCursor(s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	created, _, ok := strings.Cut(string(raw), " ")
-	if err != nil || !ok || len(created) != 20 || strings.Trim(created, "0123456789") != "" {
-		return "", errors.New("is not one that this API gave")
-	}
-	return string(raw), nil
 }
 
 // known is a platform as this replica knows it; nil for none.

@@ -1,10 +1,8 @@
 package web
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -125,14 +123,11 @@ func showEnd(t time.Time) string {
 func (s *Server) listTokens(c *gin.Context) {
 	p := parameters{c: c, faults: fields{}}
 	limit := p.number("limit", 100, 1, 1000)
-	after, err := readTokenCursor(c.Query("cursor"))
-	if err != nil {
-		p.faults["cursor"] = err.Error()
-	}
+	after := p.place("cursor")
 	if p.failed() {
 		return
 	}
-	tokens, err := s.cfg.Keyring.Tokens(c.Request.Context(), after, limit+1)
+	tokens, err := s.cfg.Keyring.Tokens(c.Request.Context(), access.Token{ID: after.id, CreatedAt: after.created}, limit+1)
 	if err != nil {
 		s.failWith(c, err)
 		return
@@ -140,30 +135,13 @@ func (s *Server) listTokens(c *gin.Context) {
 	next := ""
 	if len(tokens) > limit {
 		tokens = tokens[:limit]
-		next = tokenCursor(tokens[limit-1])
+		next = place{tokens[limit-1].CreatedAt, tokens[limit-1].ID}.cursor()
 	}
 	items := make([]tokenJSON, len(tokens))
 	for i, t := range tokens {
 		items[i] = showToken(t)
 	}
 	c.JSON(http.StatusOK, gin.H{"items": items, "next": next})
-}
-
-func tokenCursor(t access.Token) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(t.CreatedAt.UnixMicro(), 10) + " " + t.ID))
-}
-
-func readTokenCursor(s string) (access.Token, error) {
-	if s == "" {
-		return access.Token{}, nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	created, id, ok := strings.Cut(string(raw), " ")
-	at, notNumber := strconv.ParseInt(created, 10, 64)
-	if err != nil || !ok || notNumber != nil || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") != "" {
-		return access.Token{}, access.ErrCursor
-	}
-	return access.Token{ID: id, CreatedAt: time.UnixMicro(at)}, nil
 }
 
 func (s *Server) showToken(c *gin.Context) {

@@ -34,7 +34,7 @@ type exchange struct {
 }
 
 func newExchange() any {
-	x := &exchange{header: make(http.Header, 16), answer: make(http.Header, 16), values: make([]string, 0, 32)}
+	x := &exchange{header: make(http.Header, 8), answer: make(http.Header, 16), values: make([]string, 0, 16)}
 	x.watch.timer = time.AfterFunc(time.Hour, x.watch.look)
 	x.watch.timer.Stop()
 	return x
@@ -124,7 +124,8 @@ func method(m []byte) string {
 	return string(m)
 }
 
-// begin copies the header: its bytes belong to the connection.
+// begin copies what the gateway reads of the header: its bytes belong to the
+// connection.
 func (x *exchange) begin(c *fasthttp.RequestCtx) {
 	x.c, x.status, x.written = c, 0, false
 	clear(x.header)
@@ -132,7 +133,10 @@ func (x *exchange) begin(c *fasthttp.RequestCtx) {
 	x.values, x.fields = x.values[:0], 0
 	for key, value := range c.Request.Header.All() {
 		x.fields++
-		name := canonical(key)
+		name, read := names[string(key)]
+		if !read {
+			continue
+		}
 		if have := x.header[name]; have != nil {
 			x.header[name] = append(have, string(value))
 			continue
@@ -145,26 +149,19 @@ func (x *exchange) begin(c *fasthttp.RequestCtx) {
 	x.body = body{stream: c.RequestBodyStream()}
 }
 
-// names saves a copy for the header names that every message has.
+// names are the headers that a handler finds in its request: those that the
+// gateway reads. What else a requester sends is not copied.
 var names = func() map[string]string {
 	m := make(map[string]string)
 	for _, name := range []string{
-		"Authorization", "Accept", "Connection", "Content-Type", "Content-Length", "Content-Encoding", "Host", "User-Agent",
-		ocpi.HeaderRequestID, ocpi.HeaderCorrelationID, ocpi.HeaderToPartyID, ocpi.HeaderToCountryCode,
-		ocpi.HeaderFromPartyID, ocpi.HeaderFromCountryCode, "Traceparent", "Accept-Encoding",
+		"Authorization", "Content-Encoding", "X-Forwarded-For", ocpi.HeaderRequestID, ocpi.HeaderCorrelationID,
+		ocpi.HeaderToPartyID, ocpi.HeaderToCountryCode, ocpi.HeaderFromPartyID, ocpi.HeaderFromCountryCode,
 	} {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		m[name] = name
 	}
 	return m
 }()
-
-func canonical(key []byte) string {
-	if name, ok := names[string(key)]; ok {
-		return name
-	}
-	return textproto.CanonicalMIMEHeaderKey(string(key))
-}
 
 // length is the Content-Length, -1 for a chunked body.
 func (x *exchange) length() int64 {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // health is how Redis answers the signs of life.
@@ -88,8 +90,13 @@ func (h *health) last() (took time.Duration, err error) {
 }
 
 // Ready tells why Redis does not carry broadcasts, if it does not: it may answer all
-// the same, too slowly or as a server that takes no writes. It asks nobody.
+// the same, too slowly or as a server that takes no writes. It asks nobody; whether
+// there is a connection, whoever asks Redis learns sooner.
 func (b *Broadcasts) Ready() error {
 	_, err := b.heart.health.last()
-	return err
+	var refusal redis.Error
+	if errors.Is(err, ErrSlow) || errors.As(err, &refusal) {
+		return err
+	}
+	return nil
 }

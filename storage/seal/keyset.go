@@ -71,21 +71,6 @@ func rootOf(secret string) ([]byte, error) {
 	return hkdf.Extract(sha256.New, []byte(secret), []byte("busbar seal 1"))
 }
 
-// newFingerprintKeys are the keys of Fingerprints, in the order of the secrets.
-func newFingerprintKeys(secrets []string) ([][]byte, error) {
-	keys := make([][]byte, len(secrets))
-	for i, secret := range secrets {
-		root, err := rootOf(secret)
-		if err == nil {
-			keys[i], err = hkdf.Expand(sha256.New, root, "fingerprint", keySize)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("derive the fingerprint key of secret %d: %w", i+1, err)
-		}
-	}
-	return keys, nil
-}
-
 // deriveKey makes the AES-256-GCM key of one secret, whose id is derived too:
 // every replica must write the same prefix.
 func deriveKey(secret string) (*aesgcm.Key, error) {

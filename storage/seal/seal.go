@@ -50,8 +50,7 @@ type Sealer struct {
 	// prefixes are the first bytes of what each key seals; the sealing key's
 	// is the first.
 	prefixes []string
-	// fingerprintKeys are in the order of the secrets.
-	fingerprintKeys [][]byte
+	names    *Pseudonyms
 }
 
 // New makes a Sealer from secrets of at least MinSecretLength characters each.
@@ -66,7 +65,7 @@ func New(secrets []string) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	fingerprintKeys, err := newFingerprintKeys(trimmed)
+	names, err := NewPseudonyms(trimmed)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +73,11 @@ func New(secrets []string) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the sealing keys: %w", err)
 	}
-	return &Sealer{aead: primitive, prefixes: prefixes, fingerprintKeys: fingerprintKeys}, nil
+	return &Sealer{aead: primitive, prefixes: prefixes, names: names}, nil
 }
+
+// Names are the pseudonyms under the same secrets.
+func (s *Sealer) Names() *Pseudonyms { return s.names }
 
 // Seal returns plain as printable text that only Open with the same purpose and
 // owner turns back. A purpose is a constant without a slash.

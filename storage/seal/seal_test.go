@@ -136,22 +136,3 @@ func flip(sealed string) string {
 }
 
 const sealedInThePast = "ASKP3kst9t+s45J9Xx5vDOTtkDOykCSpzIuY5XFbFY+VW8cin/gIlg"
-
-func TestFingerprintsAreEqualForEqualTextAlone(t *testing.T) {
-	t.Parallel()
-	s := sealer(t, second, first)
-	prints := s.Fingerprints("uid", seal.ParcelObject)
-	old := sealer(t, first).Fingerprints("uid", seal.ParcelObject)
-	if len(prints) != 2 || len(old) != 1 || string(prints[1]) != string(old[0]) || len(old[0]) != 16 {
-		t.Errorf("fingerprints %x of the rotated sealer, %x of the old one", prints, old)
-	}
-	for what, other := range map[string][]byte{
-		"another key":     prints[0],
-		"another text":    sealer(t, first).Fingerprints("uid2", seal.ParcelObject)[0],
-		"another purpose": sealer(t, first).Fingerprints("uid", seal.Parcel)[0],
-	} {
-		if string(other) == string(old[0]) {
-			t.Errorf("%s makes the same fingerprint", what)
-		}
-	}
-}

@@ -95,10 +95,18 @@ func (s *Outbox) object(name string) (owner string, hashes [][]byte) {
 	return owner, s.hashes(module, id)
 }
 
+// objectHashSize is the length of an object's hash in bytes.
+const objectHashSize = 16
+
 // hashes are of a module and a folded id, without its owner: who asks for a driver's
 // token to be erased need not know who issued it. The first is written.
 func (s *Outbox) hashes(module, id string) [][]byte {
-	return s.sealer.Fingerprints(module+"/"+strings.ToLower(id), seal.ParcelObject)
+	names := s.sealer.Names().All(seal.ParcelObject, module+"/"+strings.ToLower(id))
+	list := make([][]byte, len(names))
+	for i := range names {
+		list[i] = names[i][:objectHashSize]
+	}
+	return list
 }
 
 func insertParcels(tx *gorm.DB, rows []parcelRow) error {
