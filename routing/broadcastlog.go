@@ -41,8 +41,9 @@ type Broadcast struct {
 	// what was delivered before. Of what the catalog does not keep it tells that
 	// later pushes of the object may have been delivered before this one.
 	Present bool
-	// Repeated tells that it was handed over before, to whatever replica, or stands
-	// for one that was: its legs may be counted already. Only counters look at it.
+	// Repeated tells that it was handed over before, to whatever replica, or stands for
+	// what was accepted before: its legs may be counted already. Only counters look at
+	// it.
 	Repeated bool
 }
 
