@@ -36,7 +36,7 @@ func TestAReplicaLeavesMoreThanIsAdoptedInOneTransaction(t *testing.T) {
 	if err != nil || len(adopted) != left || !slices.IsSorted(adopted) {
 		t.Errorf("adopted are %d, in order %t, %v", len(adopted), slices.IsSorted(adopted), err)
 	}
-	if open, _, err := next.Adopt(t.Context(), "next", "next"); err != nil || !slices.Equal(open, adopted) {
+	if open, _, err := next.Own(t.Context(), "next", 0); err != nil || !slices.Equal(open, adopted) {
 		t.Errorf("it has %d open, %v", len(open), err)
 	}
 	if err := next.Ended(t.Context(), adopted, nil); err != nil {
