@@ -35,6 +35,12 @@ const (
 	tellEvery = time.Minute
 )
 
+// add takes note of a part that Close closes.
+func (s *Stores) add(p *part) {
+	p.told.Interval = tellEvery
+	s.parts = append(s.parts, p)
+}
+
 // Ready asks every store whether it is there. The error names each one that is
 // not, one on a line, and the kind of trouble. Anybody may read it: addresses and
 // what the server said are in the log.
@@ -45,7 +51,6 @@ func (s *Stores) Ready(ctx context.Context) error {
 			continue
 		}
 		if err := part.answers(ctx); err != nil {
-			part.told.Interval = tellEvery
 			part.told.Do(func() { s.logger.WarnContext(ctx, "a store is down", "store", part.name, "error", err) })
 			errs = append(errs, fmt.Errorf("%s is down: %s", part.name, trouble(err)))
 		}

@@ -154,7 +154,7 @@ func (s *Stores) openDatabase(ctx context.Context, config Config) (db *sqldb.DB,
 	if err != nil {
 		return nil, fmt.Errorf("BUSBAR_DATABASE: %w", err)
 	}
-	s.parts = append(s.parts, &part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
+	s.add(&part{name: "database", ping: db.Ping, close: db.Close, cut: db.CutOff})
 	return db, nil
 }
 
@@ -173,7 +173,7 @@ func (s *Stores) openRedis(ctx context.Context, config Config, db *sqldb.DB, sea
 		close: client.Close,
 		cut:   open.Cut,
 	}
-	s.parts = append(s.parts, redis)
+	s.add(redis)
 	// Revisions of another database say nothing about this one.
 	history, err := db.History(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Stores) startBroadcasts(config rediscache.BroadcastsConfig) *rediscache
 	broadcasts := rediscache.NewBroadcasts(config)
 	broadcasts.Start()
 	s.Broadcasts, s.Fleet = broadcasts, broadcasts.Fleet()
-	s.parts = append(s.parts, &part{name: "broadcasts", close: broadcasts.Close})
+	s.add(&part{name: "broadcasts", close: broadcasts.Close})
 	return broadcasts
 }
 
