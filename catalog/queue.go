@@ -102,7 +102,7 @@ func (q *queue) fits(l *line, n int64) *ocpi.Error {
 }
 
 func full(format string, args ...any) *ocpi.Error {
-	return ocpi.Errorf(ocpi.HubError, "the hub could not keep the object, so nothing was sent: "+format, args...)
+	return ocpi.Errorf(ocpi.HubError, "the hub could not keep the object, so nothing was sent: "+format+"; send it again later", args...)
 }
 
 // awake tells the committer.

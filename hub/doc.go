@@ -36,10 +36,9 @@
 // between replicas, memory fans it out. The requester's answer waits until the stream
 // has the push, for a second at most and only while Redis keeps up (what
 // BroadcastLog.Append returns): so what is sent after the answer comes behind, whichever
-// replica takes it in. A broadcast is delivered by whichever
-// replica holds its object's partition of the log; right before a leg is written it
-// is asked whether this one still does (routing.Handed.Held), and what it has lost
-// it drops. What comes to another replica again is compared with the catalog: the
+// replica takes it in. A broadcast is delivered by whichever replica holds its object's
+// partition of the log; right before a leg is written it is asked whether this one still
+// does (routing.Handed.Held), and what it has lost it drops. What comes to another replica again is compared with the catalog: the
 // newest push of its object goes as it was sent, an older one as what the object is
 // now, so that no receiver goes back (routing/again.go); a Token, of which there is
 // no copy, in one with the pushes that the record has behind it
@@ -72,9 +71,11 @@
 // A change reaches every replica. Registrar.update commits to parties.Store,
 // applies the platform to its own parties.Directory, and announces it through
 // parties.Cache. On the other replicas parties.Follower hears of it, reads the
-// platform from the cache, and applies it; twice a second it compares its
-// directory revision with the store's, so that lost news costs no more
-// than a second.
+// platform from the cache, and applies it, whatever the store is doing; beside
+// that, twice a second, it compares its directory revision with the store's, or
+// with the cache's while the store does not answer. So neither lost news nor the
+// loss of one of the two costs more than a second; of the loss of both, readiness
+// tells (Follower.Hears).
 //
 // Who is there. parties.Monitor asks silent platforms for their versions, makes
 // them OFFLINE and CONNECTED, and pushes every change to all others through the

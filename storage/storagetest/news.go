@@ -119,13 +119,6 @@ func (h *Heard) Want(want parties.Change) {
 	}
 }
 
-// WantEventually waits for this change and passes over others before it.
-func (h *Heard) WantEventually(want parties.Change) {
-	h.t.Helper()
-	for h.next(fmt.Sprint(want)) != want {
-	}
-}
-
 func (h *Heard) next(what string) parties.Change {
 	h.t.Helper()
 	select {
